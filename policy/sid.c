@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "policy/sid.h"
+
+#include <string.h>
+
+gchar *
+vmf_sid_from_bytes(const guint8 *data, gsize size, gsize *consumed)
+{
+    if (size < 8 || data[0] != 1 || data[1] > VMF_SID_MAX_SUB_AUTHORITIES)
+        return NULL;
+    gsize count = data[1], need = 8 + 4 * count;
+    if (size < need)
+        return NULL;
+
+    guint64 authority = 0;
+    for (gsize i = 2; i < 8; i++)
+        authority = authority << 8 | data[i];
+    GString *text = g_string_new(NULL);
+    g_string_append_printf(
+        text, authority >> 32 ? "S-1-0x%012" G_GINT64_MODIFIER "x" : "S-1-%" G_GUINT64_FORMAT,
+        authority);
+    for (gsize i = 0; i < count; i++) {
+        guint32 sub;
+        memcpy(&sub, data + 8 + 4 * i, sizeof sub);
+        g_string_append_printf(text, "-%u", GUINT32_FROM_LE(sub));
+    }
+    if (consumed)
+        *consumed = need;
+    return g_string_free(text, FALSE);
+}
+
+/* A decimal number, or 0x and hexadecimal where @hex allows it, ending at '-' or the end. */
+static gboolean
+read_number(const char **at, gboolean hex, guint64 max, guint64 *value)
+{
+    const char *p = *at;
+    guint base = 10;
+    if (hex && p[0] == '0' && (p[1] == 'x' || p[1] == 'X')) {
+        base = 16;
+        p += 2;
+    }
+    const char *first = p;
+    guint64 n = 0;
+    for (; base == 16 ? g_ascii_isxdigit(*p) : g_ascii_isdigit(*p); p++) {
+        n = n * base + (guint)g_ascii_xdigit_value(*p);
+        if (n > max)
+            return FALSE;
+    }
+    if (p == first || (*p != '-' && *p != '\0'))
+        return FALSE;
+    *at = p;
+    *value = n;
+    return TRUE;
+}
+
+gsize
+vmf_sid_to_bytes(const char *text, guint8 out[VMF_SID_MAX_BYTES])
+{
+    guint8 bytes[VMF_SID_MAX_BYTES];
+    if (text == NULL || g_ascii_strncasecmp(text, "S-1-", 4) != 0)
+        return 0;
+
+    const char *p = text + 4;
+    guint64 authority;
+    if (!read_number(&p, TRUE, (G_GUINT64_CONSTANT(1) << 48) - 1, &authority))
+        return 0;
+    gsize count = 0;
+    while (*p == '-') {
+        guint64 sub;
+        p++;
+        if (count == VMF_SID_MAX_SUB_AUTHORITIES || !read_number(&p, FALSE, G_MAXUINT32, &sub))
+            return 0;
+        guint32 le = GUINT32_TO_LE((guint32)sub);
+        memcpy(bytes + 8 + 4 * count++, &le, sizeof le);
+    }
+    bytes[0] = 1;
+    bytes[1] = (guint8)count;
+    for (gsize i = 0; i < 6; i++)
+        bytes[2 + i] = (guint8)(authority >> (8 * (5 - i)));
+    gsize size = 8 + 4 * count;
+    memcpy(out, bytes, size);
+    return size;
+}
+
+gboolean
+vmf_sid_is_valid(const char *text)
+{
+    guint8 bytes[VMF_SID_MAX_BYTES];
+    return vmf_sid_to_bytes(text, bytes) != 0;
+}
+
+gchar *
+vmf_sid_with_rid(const char *domain, guint32 rid)
+{
+    return g_strdup_printf("%s-%u", domain, rid);
+}
+
+gchar *
+vmf_sid_domain(const char *sid)
+{
+    guint8 bytes[VMF_SID_MAX_BYTES];
+    if (vmf_sid_to_bytes(sid, bytes) == 0 || bytes[1] < 2)
+        return NULL;
+    return g_strndup(sid, (gsize)(strrchr(sid, '-') - sid));
+}
