@@ -20,7 +20,7 @@
  * @domain_sid:  "S-1-5-21-…"
  * @sid:         of the account
  * @group_sids:  (element-type utf8): groups of the domain, extra SIDs, resource groups; only those
- *               that are enabled and not for deny only; no duplicates
+ *               that are enabled and not for deny only; one may be in it twice
  * @uac:         UserAccountControl in SAMR coding (MS-SAMR 2.2.1.12): VMF_PAC_UAC_…
  */
 typedef struct {

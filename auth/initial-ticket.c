@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "auth/initial-ticket.h"
+
+#include "auth/krb5-util.h"
+
+#include <string.h>
+
+gboolean
+vmf_initial_ticket(krb5_context context, const VmfHostIdentity *me, const char *keytab,
+                   krb5_creds *creds, GError **error)
+{
+    krb5_principal name = NULL;
+    krb5_keytab source = NULL;
+    krb5_get_init_creds_opt *options = NULL;
+    g_autofree gchar *keytab_name = g_strconcat("FILE:", keytab, NULL);
+    krb5_enctype enctypes[G_N_ELEMENTS(vmf_aes_enctypes)];
+    memcpy(enctypes, vmf_aes_enctypes, sizeof enctypes);
+
+    krb5_error_code code = krb5_parse_name(context, me->principal, &name);
+    if (code == 0)
+        code = krb5_kt_resolve(context, keytab_name, &source);
+    if (code == 0)
+        code = krb5_get_init_creds_opt_alloc(context, &options);
+    if (code == 0) {
+        krb5_get_init_creds_opt_set_etype_list(options, enctypes, G_N_ELEMENTS(enctypes));
+        krb5_get_init_creds_opt_set_forwardable(options, 0);
+        krb5_get_init_creds_opt_set_proxiable(options, 0);
+        code = krb5_get_init_creds_keytab(context, creds, name, source, 0, NULL, options);
+    }
+    if (code != 0)
+        vmf_krb5_fail(error, context, code,
+                      "cannot get a Kerberos ticket for '%s' with keytab '%s'", me->principal,
+                      keytab);
+
+    if (options)
+        krb5_get_init_creds_opt_free(context, options);
+    if (source)
+        krb5_kt_close(context, source);
+    krb5_free_principal(context, name);
+    return code == 0;
+}
