@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
+# What `lab VERB` does.
+
+lab_main() {
+    local verb=${1:-help}
+    [ $# -eq 0 ] || shift
+    case $verb in
+    up | down | status | shell | logs) "verb_$verb" "$@" ;;
+    help | -h | --help) lab_help ;;
+    *) usage_error "there is no verb \"$verb\"" ;;
+    esac
+}
+
+lab_help() {
+    cat <<'END'
+lab up                   start the domain, the file server and the VM hosts
+lab down                 end all of it
+lab status               what runs where
+lab shell HOST [CMD...]  a shell in a host, or one command with its exit status
+lab logs HOST [-f]       the logs of a host
+END
+}
+
+verb_up() {
+    require_commands
+    mkdir -p "$LAB_DIR"
+    exec 9>"$LAB_DIR/lock"
+    flock 9
+    if sandbox_outer "$LAB_DIR/sandbox.pid" >/dev/null; then
+        say "lab \"$LAB_NAME\" is already up"
+        return 0
+    fi
+    images_ensure
+    rm -rf "$LAB_DIR"/{storage,share,hosts,log,run}
+    mkdir -p "$LAB_DIR"/{share,log}
+    save_settings
+    sandbox_start "$LAB_DIR" "$LAB_DIR/storage" "$LAB_IMAGES/store"
+    [ -n "${VMFERRY_LAB_KEEP:-}" ] || trap 'sandbox_stop "$LAB_DIR"' EXIT
+    network_up
+    # shellcheck disable=SC2046
+    together $(all_hosts) -- host_run
+    say "hosts started: $(all_hosts)"
+    host_script dc1 dc-start
+    say "domain $LAB_REALM answers"
+    # shellcheck disable=SC2046
+    together fs1 $LAB_HVS -- join
+    group_add_members
+    say "joined; in the group \"$LAB_GROUP\": $LAB_MEMBERS"
+    # shellcheck disable=SC2046
+    together fs1 $LAB_HVS -- start
+    say "lab \"$LAB_NAME\" is up; try: $0 shell hv1"
+    trap - EXIT
+}
+
+join() {
+    case $1 in
+    fs1) host_script fs1 fs-join ;;
+    *) host_script "$1" hv-join ;;
+    esac
+}
+
+start() {
+    case $1 in
+    fs1) host_script fs1 fs-start ;;
+    *) host_script "$1" hv-start ;;
+    esac
+}
+
+verb_down() {
+    [ -d "$LAB_DIR" ] || die "there is no lab \"$LAB_NAME\" ($LAB_DIR)"
+    exec 9>"$LAB_DIR/lock"
+    flock 9
+    sandbox_stop "$LAB_DIR"
+    rm -rf "$LAB_DIR"/{storage,hosts}
+    say "lab \"$LAB_NAME\" is down"
+}
+
+verb_shell() {
+    [ $# -ge 1 ] || usage_error "which host?"
+    load_settings
+    require_host "$1"
+    if [ $# -eq 1 ]; then
+        set -- "$1" bash
+    fi
+    host_exec "$@"
+}
+
+verb_logs() {
+    local follow=()
+    [ $# -ge 1 ] || usage_error "which host?"
+    load_settings
+    require_host "$1"
+    [ "${2:-}" != -f ] || follow=(-f)
+    find "$LAB_DIR/log/$1" -type f -size +0 -exec tail -n 40 "${follow[@]}" {} +
+}
+
+verb_status() {
+    load_settings
+    sandbox_outer "$LAB_DIR/sandbox.pid" >/dev/null || die "lab \"$LAB_NAME\" is down"
+    in_lab podman ps --format '{{.Names}} {{.Status}}'
+}
