@@ -2,6 +2,7 @@
 #pragma once
 
 #include "smb/disk-list.h"
+#include "smb/disk-owner.h"
 #include "smb/gate.h"
 #include "smb/owner-record.h"
 
@@ -76,30 +77,6 @@ typedef struct {
 
 void vmf_disk_state_free(VmfDiskState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfDiskState, vmf_disk_state_free)
-
-/** VmfOwnerExpect - what the record must say for a claim; a missing record is owner "", epoch 0 */
-typedef struct {
-    const char *owner_sid; /* NULL or "": whoever, if the record's state is stopped */
-    guint64 epoch;
-} VmfOwnerExpect;
-
-/** VmfOwnerNext - what the record shall say; owner_* only for Release with state RETURNED */
-typedef struct {
-    guint64 epoch;
-    VmfOwnerState state;
-    const char *migration_id; /* may be NULL; at most 48 characters */
-    const char *reason;       /* may be NULL; at most 128 characters, printable ASCII */
-    const char *owner_sid;
-    const char *owner_account;
-} VmfOwnerNext;
-
-/** VmfDiskTimes - what a Claim or Release spent where, microseconds; 0 what it did not do */
-typedef struct {
-    guint64 open_us;
-    guint64 record_us;
-    guint64 drain_us;
-    guint64 close_us;
-} VmfDiskTimes;
 
 /** VmfKeptSocket - a socket taken back; the file descriptor is owned, close-on-exec */
 typedef struct {
