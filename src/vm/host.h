@@ -101,7 +101,7 @@ vmf_host_job_progress(VmfHost *host, const char *uuid, VmfJobProgress *out, GErr
 
 /** vmf_host_abort_job() - the memory copy; Perform then answers code 78. Not in the window. */
 gboolean vmf_host_abort_job(VmfHost *host, const char *uuid, GError **error);
-/** vmf_host_set_max_downtime() - while Perform runs; VMF_ERROR_CONFIG when no migration runs */
+/** vmf_host_set_max_downtime() - of the migration that Perform runs; call it while it copies */
 gboolean vmf_host_set_max_downtime(VmfHost *host, const char *uuid, guint64 ms, GError **error);
 gboolean vmf_host_set_bandwidth(VmfHost *host, const char *uuid, guint64 mib_per_s, GError **error);
 
