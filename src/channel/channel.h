@@ -80,7 +80,7 @@ VmfChannel *vmf_channel_connect(const VmfChannelConfig *config, int sock, const 
  * @sock:    (transfer full): accepted stream socket; closed on failure too
  * @streams: (nullable): where vmf_channel_stream_expect() registered names; %NULL: no streams here
  *
- * Limits on connections per address and in all are the listener's (src/channel/limits.h). Blocking.
+ * Limits on connections per address and in all are the listener's (src/channel/connection-limits.h). Blocking.
  *
  * Returns: (transfer full): a control channel or a stream (vmf_channel_is_stream()), or %NULL and the
  *   errors of vmf_channel_connect().

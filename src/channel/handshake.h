@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "src/channel/channel.h"
+#include "src/channel/greeting.h"
+#include "src/channel/tls.h"
+
+/*
+ * The steps that make a channel of a socket, one function each, in the order of channel.h's theory of
+ * operation. channel.c strings them together; unit tests use them with keys that no KDC has made.
+ */
+
+#define VMF_HANDSHAKE_TIMEOUT_S 10
+#define VMF_VERDICT_TIMEOUT_S   30
+
+/**
+ * vmf_handshake_gss_initiate() - step 1 as initiator: who the peer is, and the PSK
+ * @deadline: (out): by when step 2 must be done
+ * @key:  (out): the caller zeroes it
+ * @peer: (out) (transfer full): not confirmed before vmf_handshake_tls()
+ */
+gboolean vmf_handshake_gss_initiate(const VmfChannelConfig *config, int sock, const char *peer_fqdn,
+                                    guint8 key[VMF_TLS_KEY_BYTES], VmfPeerIdentity **peer,
+                                    gint64 *deadline, GError **error);
+
+/**
+ * vmf_handshake_gss_accept() - step 1 as acceptor, after the greeting
+ * @greeting: as received
+ * @length:   of the token, from the greeting
+ */
+gboolean vmf_handshake_gss_accept(const VmfChannelConfig *config, int sock,
+                                  const guint8 greeting[VMF_GREETING_BYTES], guint32 length,
+                                  guint8 key[VMF_TLS_KEY_BYTES], VmfPeerIdentity **peer,
+                                  gint64 deadline, GError **error);
+
+/**
+ * vmf_handshake_tls() - step 2: the peer proves to hold @key, and we do
+ *
+ * Returns: (transfer full): the session, or %NULL and VMF_ERROR_AUTH, _UNREACHABLE or _PROTOCOL.
+ */
+VmfTls *vmf_handshake_tls(int sock, gboolean server, const guint8 key[VMF_TLS_KEY_BYTES],
+                          gint64 deadline, GError **error);
+
+/**
+ * vmf_handshake_verdicts() - step 3: tell ours, hear theirs
+ * @refusal: (nullable): ours; %NULL: accepted
+ * @peer:    how messages call the other end
+ *
+ * Returns: %TRUE when both accepted. %FALSE and a copy of @refusal, or the peer's refusal with its
+ *   code and words, or VMF_ERROR_UNREACHABLE or _PROTOCOL.
+ */
+gboolean vmf_handshake_verdicts(VmfTls *tls, int sock, const GError *refusal, const char *peer,
+                                gint64 deadline, GError **error);
