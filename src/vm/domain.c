@@ -18,10 +18,11 @@ struct VmfDomain {
     GPtrArray *interfaces; /* of VmfDomainInterface */
 };
 
-static void
-disk_free(gpointer data)
+void
+vmf_domain_disk_free(VmfDomainDisk *disk)
 {
-    VmfDomainDisk *disk = data;
+    if (disk == NULL)
+        return;
     g_free(disk->target);
     g_free(disk->bus);
     g_free(disk->format);
@@ -339,7 +340,7 @@ vmf_domain_rebuild(const char *xml, gsize length, const VmfDomainRules *rules, G
     if (doc == NULL)
         return NULL;
     g_autoptr(VmfDomain) domain = g_new0(VmfDomain, 1);
-    domain->disks = g_ptr_array_new_with_free_func(disk_free);
+    domain->disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_domain_disk_free);
     domain->interfaces = g_ptr_array_new_with_free_func(interface_free);
     domain->root = vmf_xml_apply(vmf_domain_rules(), &context, doc, "domain", error);
     if (domain->root == NULL || !read_identity(domain, rules, error) || !read_size(domain, error) ||

@@ -30,6 +30,8 @@ typedef struct {
     gchar *cache;  /* "none", "directsync", …, "" when the definition does not say */
 } VmfDomainDisk;
 
+void vmf_domain_disk_free(VmfDomainDisk *disk);
+
 typedef struct {
     gchar *kind;   /* "network" or "bridge" */
     gchar *source; /* the network's or bridge's name */
