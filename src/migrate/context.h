@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "auth/directory.h"
+#include "auth/host-identity.h"
+#include "auth/ticket-keeper.h"
+#include "policy/local-policy.h"
+#include "src/channel/channel.h"
+#include "src/migrate/journal.h"
+#include "src/vm/host.h"
+
+/** VmfContext - what every move on this host shares; made by vmferryd, outlives all moves */
+typedef struct {
+    const VmfLocalPolicy *policy;
+    const VmfHostIdentity *me;
+    const char *sid;     /* of this host's computer account */
+    const char *run_dir; /* "/run/vmferry" */
+    VmfTicketKeeper *smb_ticket;
+    VmfDirectory *directory;
+    VmfHost *host;
+    VmfJournal *journal;
+    VmfChannelStreams *streams;
+} VmfContext;

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/migrate/incoming-private.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/error.h"
+#include "src/migrate/vm-disks.h"
+#include "src/vm/cookie.h"
+
+#define STREAM_LIFE_S 60
+/* The source's CLOSE was answered, so a disk that is still held is held by a stranger. */
+#define CLAIM_WAIT_MS 2000
+
+static VmfIncoming *
+incoming_from_entry(const VmfContext *context, const VmfJournalEntry *entry, gint64 job)
+{
+    VmfIncoming *incoming = g_new0(VmfIncoming, 1);
+    g_atomic_ref_count_init(&incoming->refs);
+    incoming->context = context;
+    incoming->migration = g_strdup(entry->migration);
+    incoming->uuid = g_ascii_strdown(entry->vm_uuid, -1);
+    incoming->name = g_strdup(entry->vm_name);
+    incoming->peer_fqdn = g_strdup(entry->peer);
+    incoming->epoch = entry->epoch;
+    incoming->job = job;
+    incoming->state = vmf_role_first_state(VMF_ROLE_DESTINATION);
+    incoming->params = (VmfPhaseParams){.uuid = incoming->uuid, .name = incoming->name};
+    g_mutex_init(&incoming->verbs);
+    g_mutex_init(&incoming->lock);
+    g_cond_init(&incoming->changed);
+    return incoming;
+}
+
+VmfIncoming *
+vmf_incoming_new(const VmfContext *context, const VmfIncomingVm *vm, const char *peer_sid,
+                 const char *peer_fqdn, VmfChannel *control, GError **error)
+{
+    if (!g_uuid_string_is_valid(vm->migration) || !g_uuid_string_is_valid(vm->uuid) ||
+        vm->name[0] == '\0' || strlen(vm->name) > 255 || vm->epoch == 0 ||
+        vm->epoch > G_MAXINT64 - 16) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "%s offers a VM whose UUID, name, epoch or migration id is not of its form",
+                    peer_fqdn);
+        return NULL;
+    }
+    VmfJournalEntry entry = {
+        .migration = (gchar *)vm->migration,
+        .role = VMF_ROLE_DESTINATION,
+        .vm_uuid = (gchar *)vm->uuid,
+        .vm_name = (gchar *)vm->name,
+        .peer = (gchar *)peer_fqdn,
+        .epoch = vm->epoch,
+    };
+    gint64 job = vmf_journal_begin(context->journal, &entry, error);
+    if (job == 0)
+        return NULL;
+    VmfIncoming *incoming = incoming_from_entry(context, &entry, job);
+    incoming->peer_sid = g_strdup(peer_sid);
+    incoming->persistent = vm->persistent;
+    incoming->control = vmf_channel_ref(control);
+    return incoming;
+}
+
+VmfIncoming *
+vmf_incoming_resume(const VmfContext *context, const VmfJournalEntry *entry)
+{
+    VmfIncoming *incoming = incoming_from_entry(context, entry, entry->job);
+    incoming->state = entry->state;
+    incoming->persistent = TRUE; /* a definition too many is harmless, one too few is not */
+    return incoming;
+}
+
+VmfIncoming *
+vmf_incoming_ref(VmfIncoming *incoming)
+{
+    g_atomic_ref_count_inc(&incoming->refs);
+    return incoming;
+}
+
+void
+vmf_incoming_unref(VmfIncoming *incoming)
+{
+    if (incoming == NULL || !g_atomic_ref_count_dec(&incoming->refs))
+        return;
+    g_clear_pointer(&incoming->memory, vmf_memory_stream_free);
+    g_clear_pointer(&incoming->control, vmf_channel_unref);
+    g_clear_pointer(&incoming->domain, vmf_domain_free);
+    g_clear_pointer(&incoming->disks, vmf_disk_client_unref);
+    g_clear_pointer(&incoming->phases, vmf_phases_free);
+    g_clear_pointer(&incoming->announce, vmf_announce_free);
+    g_clear_pointer(&incoming->prepare_cookie, g_bytes_unref);
+    g_clear_pointer(&incoming->perform_cookie, g_bytes_unref);
+    g_clear_pointer(&incoming->finish_cookie, g_bytes_unref);
+    g_clear_error(&incoming->failure);
+    g_clear_error(&incoming->announce_error);
+    g_mutex_clear(&incoming->verbs);
+    g_mutex_clear(&incoming->lock);
+    g_cond_clear(&incoming->changed);
+    g_free(incoming->stream);
+    g_free(incoming->migration);
+    g_free(incoming->uuid);
+    g_free(incoming->name);
+    g_free(incoming->peer_sid);
+    g_free(incoming->peer_fqdn);
+    g_free(incoming);
+}
+
+const char *
+vmf_incoming_migration(VmfIncoming *incoming)
+{
+    return incoming->migration;
+}
+
+const char *
+vmf_incoming_uuid(VmfIncoming *incoming)
+{
+    return incoming->uuid;
+}
+
+const char *
+vmf_incoming_peer_fqdn(VmfIncoming *incoming)
+{
+    return incoming->peer_fqdn;
+}
+
+VmfChannel *
+vmf_incoming_control(VmfIncoming *incoming)
+{
+    return incoming->control;
+}
+
+const char *
+vmf_incoming_stream_name(VmfIncoming *incoming)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    return incoming->stream;
+}
+
+VmfState
+vmf_incoming_state(VmfIncoming *incoming)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    return incoming->state;
+}
+
+gboolean
+vmf_incoming_enter(VmfIncoming *incoming, VmfState next, GError **error)
+{
+    g_assert(vmf_state_may_follow(vmf_incoming_state(incoming), next));
+    if (!vmf_journal_enter(incoming->context->journal, incoming->job, next, error))
+        return FALSE;
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    incoming->state = next;
+    g_cond_broadcast(&incoming->changed);
+    return TRUE;
+}
+
+static gboolean
+must_be(VmfIncoming *incoming, VmfState wanted, const char *verb, GError **error)
+{
+    VmfState state = vmf_incoming_state(incoming);
+    if (state == wanted)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s of '%s' does not fit: it is %s here",
+                verb, incoming->name, vmf_state_name(state));
+    return FALSE;
+}
+
+/* Before the point of no return. The verbs' lock is held, or nobody else knows the object. */
+void
+vmf_incoming_give_up(VmfIncoming *incoming, const char *why)
+{
+    g_autoptr(GError) error = NULL;
+    g_message("move of '%s' from %s given up: %s", incoming->name, incoming->peer_fqdn, why);
+    if (incoming->stream)
+        vmf_channel_stream_forget(incoming->context->streams, incoming->stream);
+    if (incoming->phases && vmf_phases_finish(incoming->phases, &incoming->params, NULL, TRUE, NULL,
+                                              &error) != VMF_PHASE_DONE)
+        g_warning("'%s': libvirt did not end the prepared copy: %s", incoming->name,
+                  error->message);
+    g_clear_error(&error);
+    g_mutex_lock(&incoming->lock);
+    g_clear_pointer(&incoming->memory, vmf_memory_stream_free);
+    g_mutex_unlock(&incoming->lock);
+    /* libvirt's hook leaves the disk process of an incoming VM to us. */
+    if (incoming->disks && !vmf_vm_disks_stop(incoming->context, incoming->uuid, &error))
+        g_warning("'%s': %s", incoming->name, error->message);
+    g_clear_error(&error);
+    if (!vmf_incoming_enter(incoming, VMF_STATE_ABORTED, &error)) {
+        g_warning("%s", error->message);
+        g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+        incoming->state = VMF_STATE_ABORTED;
+    }
+}
+
+static gboolean
+failed(VmfIncoming *incoming, GError **error)
+{
+    vmf_incoming_give_up(incoming, error && *error ? (*error)->message : "error");
+    return FALSE;
+}
+
+gboolean
+vmf_incoming_offer(VmfIncoming *incoming, const char *definition, GError **error)
+{
+    g_autoptr(GMutexLocker) verbs = g_mutex_locker_new(&incoming->verbs);
+    if (!must_be(incoming, VMF_STATE_NEW, "Offer", error))
+        return FALSE;
+    if (!vmf_incoming_check(incoming, definition, error) ||
+        !vmf_incoming_enter(incoming, VMF_STATE_CHECKED, error))
+        return failed(incoming, error);
+    return TRUE;
+}
+
+static void
+note_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer data)
+{
+    VmfIncoming *incoming = data;
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    if (event == VMF_EVENT_RESUMED && incoming->state == VMF_STATE_COMMITTED) {
+        incoming->running = TRUE;
+        g_cond_broadcast(&incoming->changed);
+    }
+}
+
+static gboolean
+keep_phases_socket(VmfIncoming *incoming, GError **error)
+{
+    int fd = vmf_phases_dup_fd(incoming->phases, error);
+    if (fd < 0)
+        return FALSE;
+    gboolean kept = vmf_disk_client_keep_socket(incoming->disks, incoming->migration, fd, error);
+    close(fd);
+    return kept;
+}
+
+/* What the guest will be heard by; a VM whose announce cannot be watched still moves. */
+static void
+watch_announce(VmfIncoming *incoming)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree gchar *live = vmf_host_dump_xml(incoming->context->host, incoming->uuid,
+                                               VMF_XML_LIVE, &error);
+    incoming->announce = live ? vmf_announce_open(&error) : NULL;
+    if (incoming->announce && vmf_announce_expect_all(incoming->announce, live, &error))
+        return;
+    g_clear_pointer(&incoming->announce, vmf_announce_free);
+    incoming->announce_error = g_steal_pointer(&error);
+}
+
+static gboolean
+allocate(VmfIncoming *incoming, GBytes *begin_cookie, GError **error)
+{
+    g_autoptr(GBytes) cookie = vmf_cookie_rebuild(VMF_COOKIE_BEGIN, begin_cookie, incoming->uuid,
+                                                  incoming->name, error);
+    if (cookie == NULL)
+        return FALSE;
+    incoming->phases = vmf_phases_open(incoming->context->policy->libvirt_socket, error);
+    if (incoming->phases == NULL)
+        return FALSE;
+    g_autofree gchar *path = vmf_vm_disks_mig_socket(incoming->context, incoming->uuid, "in");
+    g_autofree gchar *uri = g_strconcat("unix://", path, NULL);
+    g_autofree gchar *xml = vmf_domain_to_xml(incoming->domain);
+    unlink(path);
+    if (vmf_phases_prepare(incoming->phases, &incoming->params, uri, xml, cookie,
+                           &incoming->prepare_cookie, error) != VMF_PHASE_DONE)
+        return FALSE;
+    return keep_phases_socket(incoming, error);
+}
+
+gboolean
+vmf_incoming_prepare(VmfIncoming *incoming, gboolean auto_converge, guint64 bandwidth_mib,
+                     GBytes *begin_cookie, GBytes **prepare_cookie, gchar **stream, GError **error)
+{
+    g_autoptr(GMutexLocker) verbs = g_mutex_locker_new(&incoming->verbs);
+    if (!must_be(incoming, VMF_STATE_CHECKED, "Prepare", error))
+        return FALSE;
+    incoming->params.auto_converge = auto_converge;
+    incoming->params.bandwidth_mib = bandwidth_mib;
+    incoming->subscription = vmf_host_subscribe(incoming->context->host, incoming->uuid, note_event,
+                                                vmf_incoming_ref(incoming),
+                                                (GDestroyNotify)vmf_incoming_unref);
+    g_autofree gchar *name = NULL;
+    if (!allocate(incoming, begin_cookie, error) ||
+        !vmf_channel_stream_expect(incoming->control, incoming->context->streams, STREAM_LIFE_S,
+                                   &name, error) ||
+        !vmf_incoming_enter(incoming, VMF_STATE_ALLOCATED, error))
+        return failed(incoming, error);
+    watch_announce(incoming);
+    g_mutex_lock(&incoming->lock);
+    incoming->stream = g_strdup(name);
+    g_mutex_unlock(&incoming->lock);
+    *prepare_cookie = g_bytes_ref(incoming->prepare_cookie);
+    *stream = g_steal_pointer(&name);
+    return TRUE;
+}
+
+gboolean
+vmf_incoming_join_stream(VmfIncoming *incoming, VmfChannel *stream, GError **error)
+{
+    g_autofree gchar *path = vmf_vm_disks_mig_socket(incoming->context, incoming->uuid, "in");
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    if (incoming->state != VMF_STATE_ALLOCATED || incoming->memory != NULL) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "a memory stream of '%s' does not fit: it is %s here", incoming->name,
+                    vmf_state_name(incoming->state));
+        vmf_channel_unref(stream);
+        return FALSE;
+    }
+    incoming->memory = vmf_memory_stream_join(stream, path, error);
+    return incoming->memory != NULL;
+}
+
+/* The one durable write that decides: afterwards the record names this host. */
+static gboolean
+commit(VmfIncoming *incoming, GError **error)
+{
+    VmfOwnerExpect expected = {incoming->peer_sid, incoming->epoch};
+    VmfOwnerNext next = {.epoch = incoming->epoch + 1,
+                         .state = VMF_OWNER_RUNNING,
+                         .migration_id = incoming->migration,
+                         .reason = "moved"};
+    return vmf_disk_client_claim(incoming->disks, &expected, &next, CLAIM_WAIT_MS, NULL, error);
+}
+
+gboolean
+vmf_incoming_record_names_us(VmfIncoming *incoming, GError **error)
+{
+    VmfOwnerRecord record;
+    gboolean present = FALSE;
+    if (!vmf_disk_client_read_record(incoming->disks, &present, &record, error))
+        return TRUE; /* not known: to be asked again */
+    return present && record.epoch == incoming->epoch + 1 &&
+           strcmp(record.owner_sid, incoming->context->sid) == 0;
+}
+
+/*
+ * A claim that was not answered may have been written: only the record knows. Asked until it
+ * answers, since "aborted" here while the record names this host would leave the VM to nobody.
+ */
+static gboolean
+did_commit(VmfIncoming *incoming, const GError *why)
+{
+    if (!g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE))
+        return FALSE;
+    for (guint wait_ms = 100;; wait_ms = MIN(wait_ms * 2, 5000)) {
+        g_autoptr(GError) error = NULL;
+        if (commit(incoming, &error))
+            return TRUE;
+        if (g_error_matches(error, VMF_ERROR, VMF_ERROR_BUSY) &&
+            !vmf_incoming_record_names_us(incoming, NULL))
+            return FALSE;
+        g_message("'%s': waiting for the share to say who owns it: %s", incoming->name,
+                  error->message);
+        g_usleep((gulong)wait_ms * 1000);
+    }
+}
+
+static gboolean
+acquire(VmfIncoming *incoming, GBytes *perform_cookie, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    incoming->perform_cookie = vmf_cookie_rebuild(VMF_COOKIE_PERFORM, perform_cookie,
+                                                  incoming->uuid, incoming->name, error);
+    if (incoming->perform_cookie == NULL ||
+        !vmf_incoming_enter(incoming, VMF_STATE_ACQUIRING, error))
+        return FALSE;
+    if (commit(incoming, &local) || did_commit(incoming, local))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+gboolean
+vmf_incoming_grant(VmfIncoming *incoming, guint64 epoch, GBytes *perform_cookie, guint64 *new_epoch,
+                   guint64 *acquire_us, GError **error)
+{
+    gint64 began = g_get_monotonic_time();
+    g_autoptr(GMutexLocker) verbs = g_mutex_locker_new(&incoming->verbs);
+    VmfState state = vmf_incoming_state(incoming);
+    *new_epoch = incoming->epoch + 1;
+    if (epoch == incoming->epoch && (state == VMF_STATE_COMMITTED || state == VMF_STATE_RUNNING)) {
+        *acquire_us = incoming->acquire_us;
+        return TRUE;
+    }
+    if (!must_be(incoming, VMF_STATE_ALLOCATED, "Grant", error))
+        return FALSE;
+    if (epoch != incoming->epoch) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "Grant of epoch %" G_GUINT64_FORMAT
+                    " for '%s', offered under %" G_GUINT64_FORMAT,
+                    epoch, incoming->name, incoming->epoch);
+        return failed(incoming, error);
+    }
+    if (!acquire(incoming, perform_cookie, error))
+        return failed(incoming, error);
+
+    /* The record names us: from here on nothing is undone because a step of ours failed. */
+    g_autoptr(GError) local = NULL;
+    if (!vmf_incoming_enter(incoming, VMF_STATE_COMMITTED, &local)) {
+        g_warning("%s (the owner record holds)", local->message);
+        g_mutex_lock(&incoming->lock);
+        incoming->state = VMF_STATE_COMMITTED;
+        g_mutex_unlock(&incoming->lock);
+    }
+    g_clear_error(&local);
+    if (!vmf_disk_client_open_gate(incoming->disks, *new_epoch, &local))
+        g_warning("'%s': its gate opens later: %s", incoming->name, local->message);
+    *acquire_us = incoming->acquire_us = (guint64)(g_get_monotonic_time() - began);
+    g_thread_unref(g_thread_new("vmf-complete", vmf_incoming_complete, vmf_incoming_ref(incoming)));
+    return TRUE;
+}
+
+/* ---- waiting ---- */
+
+static gboolean
+await(VmfIncoming *incoming, const gboolean *what, GError **error)
+{
+    while (!*what && incoming->failure == NULL && incoming->state != VMF_STATE_ABORTED)
+        g_cond_wait(&incoming->changed, &incoming->lock);
+    if (*what)
+        return TRUE;
+    if (incoming->failure)
+        g_propagate_error(error, g_error_copy(incoming->failure));
+    else
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "the move of '%s' was aborted here",
+                    incoming->name);
+    return FALSE;
+}
+
+gboolean
+vmf_incoming_await_running(VmfIncoming *incoming, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    return await(incoming, &incoming->running, error);
+}
+
+gboolean
+vmf_incoming_await_finished(VmfIncoming *incoming, GBytes **finish_cookie, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    if (!await(incoming, &incoming->finished, error))
+        return FALSE;
+    *finish_cookie = incoming->finish_cookie ? g_bytes_ref(incoming->finish_cookie)
+                                             : g_bytes_new(NULL, 0);
+    return TRUE;
+}
+
+gboolean
+vmf_incoming_await_announced(VmfIncoming *incoming, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    if (!await(incoming, &incoming->announced, error))
+        return FALSE;
+    if (incoming->announce_error == NULL)
+        return TRUE;
+    g_propagate_error(error, g_error_copy(incoming->announce_error));
+    return FALSE;
+}
+
+/* ---- ends ---- */
+
+static gboolean
+is_committed(VmfState state)
+{
+    return state == VMF_STATE_COMMITTED || state == VMF_STATE_RUNNING ||
+           state == VMF_STATE_RETURNED || state == VMF_STATE_DOWN;
+}
+
+gboolean
+vmf_incoming_abort(VmfIncoming *incoming, const char *reason, GError **error)
+{
+    g_autoptr(GMutexLocker) verbs = g_mutex_locker_new(&incoming->verbs);
+    VmfState state = vmf_incoming_state(incoming);
+    if (is_committed(state)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
+                    "'%s' can no longer be aborted: the owner record names %s", incoming->name,
+                    incoming->context->me->fqdn);
+        return FALSE;
+    }
+    if (state != VMF_STATE_ABORTED)
+        vmf_incoming_give_up(incoming, reason);
+    return TRUE;
+}
+
+void
+vmf_incoming_unsubscribe(VmfIncoming *incoming)
+{
+    g_mutex_lock(&incoming->lock);
+    guint subscription = incoming->subscription;
+    incoming->subscription = 0;
+    g_mutex_unlock(&incoming->lock);
+    if (subscription)
+        vmf_host_unsubscribe(incoming->context->host, subscription);
+}
+
+void
+vmf_incoming_peer_lost(VmfIncoming *incoming)
+{
+    vmf_incoming_abort(incoming, "its connection ended", NULL);
+    if (vmf_incoming_state(incoming) == VMF_STATE_ABORTED)
+        vmf_incoming_unsubscribe(incoming);
+}

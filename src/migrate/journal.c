@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/migrate/journal.h"
+
+#include <sqlite3.h>
+
+#include "src/base/error.h"
+
+#define APPLICATION_ID 0x766d6679 /* "vmfy" */
+#define USER_VERSION   1
+
+struct _VmfJournal {
+    GMutex lock;
+    sqlite3 *db;
+    gchar *path;
+};
+
+static const char schema[] = "CREATE TABLE move ("
+                             "  job INTEGER PRIMARY KEY AUTOINCREMENT,"
+                             "  migration TEXT NOT NULL UNIQUE,"
+                             "  role INTEGER NOT NULL,"
+                             "  state TEXT NOT NULL,"
+                             "  vm_uuid TEXT NOT NULL,"
+                             "  vm_name TEXT NOT NULL,"
+                             "  peer TEXT NOT NULL,"
+                             "  epoch INTEGER NOT NULL,"
+                             "  started INTEGER NOT NULL,"
+                             "  updated INTEGER NOT NULL,"
+                             "  final INTEGER NOT NULL DEFAULT 0,"
+                             "  report TEXT);"
+                             "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);";
+
+typedef sqlite3_stmt Statement;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Statement, sqlite3_finalize)
+
+void
+vmf_journal_entry_free(VmfJournalEntry *entry)
+{
+    if (entry == NULL)
+        return;
+    g_free(entry->migration);
+    g_free(entry->vm_uuid);
+    g_free(entry->vm_name);
+    g_free(entry->peer);
+    g_free(entry->report);
+    g_free(entry);
+}
+
+/* The one place where SQLite's codes become ours. */
+static gboolean
+failed(VmfJournal *journal, const char *doing, GError **error)
+{
+    int rc = sqlite3_extended_errcode(journal->db);
+    VmfError code = VMF_ERROR_INTERNAL;
+    switch (rc & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_CONSTRAINT:
+        code = VMF_ERROR_PROTOCOL;
+        break;
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_FULL:
+    case SQLITE_PERM:
+        code = VMF_ERROR_CONFIG;
+        break;
+    default:
+        break;
+    }
+    g_set_error(error, VMF_ERROR, code, "journal '%s': %s: %s", journal->path, doing,
+                sqlite3_errmsg(journal->db));
+    return FALSE;
+}
+
+static gboolean
+run(VmfJournal *journal, const char *sql, const char *doing, GError **error)
+{
+    if (sqlite3_exec(journal->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        return failed(journal, doing, error);
+    return TRUE;
+}
+
+static gint64
+pragma(VmfJournal *journal, const char *sql)
+{
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db, sql, -1, &st, NULL) != SQLITE_OK ||
+        sqlite3_step(st) != SQLITE_ROW)
+        return -1;
+    return sqlite3_column_int64(st, 0);
+}
+
+static gboolean
+check_or_create_schema(VmfJournal *journal, GError **error)
+{
+    gint64 tables = pragma(journal, "SELECT count(*) FROM sqlite_master");
+    if (tables < 0)
+        return failed(journal, "cannot be read", error);
+    if (tables == 0) {
+        g_autofree gchar *sql = g_strdup_printf(
+            "BEGIN; PRAGMA application_id=%d; PRAGMA user_version=%d; %s COMMIT;", APPLICATION_ID,
+            USER_VERSION, schema);
+        return run(journal, sql, "cannot be created", error);
+    }
+    if (pragma(journal, "PRAGMA application_id") != APPLICATION_ID ||
+        pragma(journal, "PRAGMA user_version") != USER_VERSION) {
+        g_set_error(
+            error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+            "'%s' is no vmferry journal of version %d; move it aside: it holds history, not "
+            "ownership",
+            journal->path, USER_VERSION);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+VmfJournal *
+vmf_journal_open(const char *path, GError **error)
+{
+    g_autoptr(VmfJournal) journal = g_new0(VmfJournal, 1);
+    g_mutex_init(&journal->lock);
+    journal->path = g_strdup(path);
+    if (sqlite3_open_v2(path, &journal->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK) {
+        failed(journal, "cannot be opened", error);
+        return NULL;
+    }
+    sqlite3_extended_result_codes(journal->db, 1);
+    sqlite3_busy_timeout(journal->db, 5000);
+    if (!run(journal, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", "cannot be opened",
+             error) ||
+        !check_or_create_schema(journal, error))
+        return NULL;
+    return g_steal_pointer(&journal);
+}
+
+void
+vmf_journal_close(VmfJournal *journal)
+{
+    if (journal == NULL)
+        return;
+    sqlite3_close(journal->db);
+    g_mutex_clear(&journal->lock);
+    g_free(journal->path);
+    g_free(journal);
+}
+
+gint64
+vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(Statement) st = NULL;
+    gint64 now = g_get_real_time();
+    if (sqlite3_prepare_v2(
+            journal->db,
+            "INSERT INTO move (migration, role, state, vm_uuid, vm_name, peer, epoch,"
+            " started, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+            -1, &st, NULL) != SQLITE_OK)
+        return failed(journal, "cannot begin a move", error);
+    sqlite3_bind_text(st, 1, entry->migration, -1, SQLITE_STATIC);
+    sqlite3_bind_int(st, 2, entry->role);
+    sqlite3_bind_text(st, 3, vmf_state_name(vmf_role_first_state(entry->role)), -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 4, entry->vm_uuid, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 5, entry->vm_name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 6, entry->peer, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 7, (gint64)entry->epoch);
+    sqlite3_bind_int64(st, 8, now);
+    if (sqlite3_step(st) != SQLITE_DONE)
+        return failed(journal, "cannot begin a move", error);
+    return sqlite3_last_insert_rowid(journal->db);
+}
+
+gboolean
+vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db,
+                           "UPDATE move SET state=?2, updated=?3, final=?4 WHERE job=?1", -1, &st,
+                           NULL) != SQLITE_OK)
+        return failed(journal, "cannot note a state", error);
+    sqlite3_bind_int64(st, 1, job);
+    sqlite3_bind_text(st, 2, vmf_state_name(state), -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 3, g_get_real_time());
+    sqlite3_bind_int(st, 4, vmf_state_is_final(state));
+    if (sqlite3_step(st) != SQLITE_DONE)
+        return failed(journal, "cannot note a state", error);
+    return TRUE;
+}
+
+gboolean
+vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db, "UPDATE move SET report=?2, updated=?3 WHERE job=?1", -1,
+                           &st, NULL) != SQLITE_OK)
+        return failed(journal, "cannot note a report", error);
+    sqlite3_bind_int64(st, 1, job);
+    sqlite3_bind_text(st, 2, report, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 3, g_get_real_time());
+    if (sqlite3_step(st) != SQLITE_DONE)
+        return failed(journal, "cannot note a report", error);
+    return TRUE;
+}
+
+#define COLUMNS                                                                                    \
+    "job, migration, role, state, vm_uuid, vm_name, peer, epoch, started, updated, report"
+
+static VmfJournalEntry *
+entry_from_row(VmfJournal *journal, sqlite3_stmt *st, GError **error)
+{
+    g_autoptr(VmfJournalEntry) entry = g_new0(VmfJournalEntry, 1);
+    const char *state = (const char *)sqlite3_column_text(st, 3);
+    entry->job = sqlite3_column_int64(st, 0);
+    entry->migration = g_strdup((const char *)sqlite3_column_text(st, 1));
+    entry->role = sqlite3_column_int(st, 2) == VMF_ROLE_SOURCE ? VMF_ROLE_SOURCE
+                                                               : VMF_ROLE_DESTINATION;
+    if (state == NULL || !vmf_state_from_name(state, &entry->state)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "journal '%s': job %" G_GINT64_FORMAT " is in unknown state '%s'",
+                    journal->path, entry->job, state ? state : "");
+        return NULL;
+    }
+    entry->vm_uuid = g_strdup((const char *)sqlite3_column_text(st, 4));
+    entry->vm_name = g_strdup((const char *)sqlite3_column_text(st, 5));
+    entry->peer = g_strdup((const char *)sqlite3_column_text(st, 6));
+    entry->epoch = (guint64)sqlite3_column_int64(st, 7);
+    entry->started_us = sqlite3_column_int64(st, 8);
+    entry->updated_us = sqlite3_column_int64(st, 9);
+    entry->report = g_strdup((const char *)sqlite3_column_text(st, 10));
+    return g_steal_pointer(&entry);
+}
+
+GPtrArray *
+vmf_journal_list(VmfJournal *journal, guint limit, gboolean open_only, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(GPtrArray)
+        list = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_journal_entry_free);
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db,
+                           "SELECT " COLUMNS " FROM move WHERE final <= ?1"
+                           " ORDER BY job DESC LIMIT ?2",
+                           -1, &st, NULL) != SQLITE_OK) {
+        failed(journal, "cannot be read", error);
+        return NULL;
+    }
+    sqlite3_bind_int(st, 1, open_only ? 0 : 1);
+    sqlite3_bind_int64(st, 2, limit);
+    int rc;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        VmfJournalEntry *entry = entry_from_row(journal, st, error);
+        if (entry == NULL)
+            return NULL;
+        g_ptr_array_add(list, entry);
+    }
+    if (rc != SQLITE_DONE) {
+        failed(journal, "cannot be read", error);
+        return NULL;
+    }
+    return g_steal_pointer(&list);
+}
+
+VmfJournalEntry *
+vmf_journal_find(VmfJournal *journal, const char *migration)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db, "SELECT " COLUMNS " FROM move WHERE migration=?1", -1, &st,
+                           NULL) != SQLITE_OK)
+        return NULL;
+    sqlite3_bind_text(st, 1, migration, -1, SQLITE_STATIC);
+    return sqlite3_step(st) == SQLITE_ROW ? entry_from_row(journal, st, NULL) : NULL;
+}
+
+gchar *
+vmf_journal_get_meta(VmfJournal *journal, const char *key)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db, "SELECT value FROM meta WHERE key=?1", -1, &st, NULL) !=
+        SQLITE_OK)
+        return NULL;
+    sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+    if (sqlite3_step(st) != SQLITE_ROW)
+        return NULL;
+    return g_strdup((const char *)sqlite3_column_text(st, 0));
+}
+
+gboolean
+vmf_journal_set_meta(VmfJournal *journal, const char *key, const char *value, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db, "INSERT OR REPLACE INTO meta VALUES (?1, ?2)", -1, &st,
+                           NULL) != SQLITE_OK)
+        return failed(journal, "cannot keep a fact", error);
+    sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC);
+    if (sqlite3_step(st) != SQLITE_DONE)
+        return failed(journal, "cannot keep a fact", error);
+    return TRUE;
+}

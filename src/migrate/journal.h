@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "src/migrate/state.h"
+
+/*
+ * The journal of one host: what was going on, one row per move and role.
+ *
+ * SQLite in WAL mode with synchronous=FULL: a state is on disk before vmf_journal_enter()
+ * returns. It is a hint for recovery and the memory behind `vmferry jobs`; the owner record on
+ * the share stays the authority. Thread-safe: one connection under one lock.
+ *
+ * Failure model. A write that fails is an error of the move (nothing is done that was not
+ * written first). A database that cannot be opened or read stops vmferryd with its path and
+ * SQLite's reason; moving it aside loses history, not ownership.
+ */
+
+typedef struct _VmfJournal VmfJournal;
+
+typedef struct {
+    gint64 job;       /* this host's number of the move, from 1 */
+    gchar *migration; /* the move's UUID, the same on both hosts */
+    VmfRole role;
+    VmfState state;
+    gchar *vm_uuid, *vm_name;
+    gchar *peer;                   /* the other host's FQDN */
+    guint64 epoch;                 /* the source's epoch when the move began */
+    gint64 started_us, updated_us; /* Unix time */
+    gchar *report;                 /* JSON, "vmferry.migrate/1"; NULL while under way */
+} VmfJournalEntry;
+
+void vmf_journal_entry_free(VmfJournalEntry *entry);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfJournalEntry, vmf_journal_entry_free)
+
+/**
+ * vmf_journal_open() - open or create
+ *
+ * Returns: VMF_ERROR_CONFIG when @path cannot be written, VMF_ERROR_PROTOCOL when it is no journal
+ *   of this version or is damaged.
+ */
+VmfJournal *vmf_journal_open(const char *path, GError **error);
+void vmf_journal_close(VmfJournal *journal);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfJournal, vmf_journal_close)
+
+/**
+ * vmf_journal_begin() - a new move, in the first state of @entry->role
+ *
+ * Returns: the job number, or 0. VMF_ERROR_PROTOCOL: this migration id was used before.
+ */
+gint64 vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **error);
+
+/** vmf_journal_enter() - the move's next state, durable on return. Judges nothing. */
+gboolean vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **error);
+
+/** vmf_journal_finish() - the final report; also for moves that wait ("paused-waiting") */
+gboolean vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError **error);
+
+/**
+ * vmf_journal_list() - the newest @limit moves, newest first; with @open only, those not final
+ *
+ * Returns: (element-type VmfJournalEntry) (transfer full)
+ */
+GPtrArray *vmf_journal_list(VmfJournal *journal, guint limit, gboolean open_only, GError **error);
+
+/** vmf_journal_find() - the row of a migration id. Returns: NULL also when there is none */
+VmfJournalEntry *vmf_journal_find(VmfJournal *journal, const char *migration);
+
+/** vmf_journal_get_meta() - a fact kept across restarts, e.g. "owner-sid"; NULL: none */
+gchar *vmf_journal_get_meta(VmfJournal *journal, const char *key);
+gboolean
+vmf_journal_set_meta(VmfJournal *journal, const char *key, const char *value, GError **error);

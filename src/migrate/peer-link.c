@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/migrate/peer-link.h"
+
+#include <fcntl.h>
+#include <gio/gunixsocketaddress.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/error.h"
+
+#define CONNECT_TIMEOUT_S 5
+
+struct _VmfPeerLink {
+    const VmfContext *context;
+    gchar *fqdn;
+    VmfChannel *channel;
+    GDBusConnection *bus;
+    VmfPeer1 *proxy;
+};
+
+gboolean
+vmf_peer_judge_now(const VmfPeerIdentity *peer, gpointer data, GError **error)
+{
+    const VmfContext *context = data;
+    return vmf_peer_judge(peer, context->me, context->policy->group, context->directory, NULL,
+                          error);
+}
+
+static gchar *
+full_name(const VmfContext *context, const char *name)
+{
+    if (g_str_has_suffix(name, "$") || strchr(name, '.') != NULL)
+        return g_strdup(name);
+    const char *domain = strchr(context->me->fqdn, '.');
+    return g_strconcat(name, domain ? domain : "", NULL);
+}
+
+static gboolean
+holds_sid(const GPtrArray *sids, const char *sid)
+{
+    for (guint i = 0; i < sids->len; i++)
+        if (g_ascii_strcasecmp(sids->pdata[i], sid) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+VmfComputer *
+vmf_peer_find(const VmfContext *context, const char *name, GError **error)
+{
+    g_autofree gchar *full = full_name(context, name);
+    g_autoptr(VmfComputer) computer = vmf_directory_computer(context->directory, full, error);
+    if (computer == NULL)
+        return NULL;
+    g_autofree gchar *group = vmf_directory_group_sid(context->directory, context->policy->group,
+                                                      error);
+    if (group == NULL)
+        return NULL;
+
+    if (g_ascii_strcasecmp(computer->account, context->me->account) == 0)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "'%s' is this host; name another one",
+                    name);
+    else if (!computer->enabled)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_DENIED,
+                    "%s: its computer account is disabled in the directory; enable it "
+                    "(Enable-ADAccount, samba-tool user enable '%s') if it may receive VMs",
+                    computer->account, computer->account);
+    else if (!holds_sid(computer->group_sids, group))
+        g_set_error(error, VMF_ERROR, VMF_ERROR_DENIED,
+                    "%s is not in the group '%s' (%s), whose members may exchange VMs; add it: "
+                    "samba-tool group addmembers '%s' '%s', or Add-ADGroupMember",
+                    computer->account, context->policy->group, group, context->policy->group,
+                    computer->account);
+    else if (computer->fqdn == NULL)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
+                    "%s has no dNSHostName in the directory; join the host again, or set it",
+                    computer->account);
+    else
+        return g_steal_pointer(&computer);
+    return NULL;
+}
+
+/* Returns a blocking socket of our own, or -1. */
+static int
+connect_tcp(const VmfContext *context, const char *fqdn, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(GSocketClient) client = g_socket_client_new();
+    g_socket_client_set_timeout(client, CONNECT_TIMEOUT_S);
+    g_socket_client_set_enable_proxy(client, FALSE);
+    g_autoptr(GSocketConnection) connection = g_socket_client_connect_to_host(
+        client, fqdn, context->policy->port, NULL, &local);
+    int fd = -1;
+    if (connection) {
+        GSocket *socket = g_socket_connection_get_socket(connection);
+        g_socket_set_blocking(socket, TRUE);
+        fd = fcntl(g_socket_get_fd(socket), F_DUPFD_CLOEXEC, 3);
+        if (fd >= 0)
+            /* GLib keeps the fd itself non-blocking and emulates; ours is plain. */
+            (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    }
+    if (fd < 0)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
+                    "cannot reach vmferryd on %s, TCP port %u: %s; is it running there, and is the "
+                    "port open between the hosts?",
+                    fqdn, context->policy->port, local ? local->message : g_strerror(errno));
+    return fd;
+}
+
+static gboolean
+allow_anonymous_only(GDBusAuthObserver *observer, const char *mechanism, gpointer data)
+{
+    return strcmp(mechanism, "ANONYMOUS") == 0;
+}
+
+static gboolean
+allow_channel_peer(GDBusAuthObserver *observer, GIOStream *stream, GCredentials *credentials,
+                   gpointer data)
+{
+    return TRUE;
+}
+
+GDBusConnection *
+vmf_peer_dbus_over(int fd, gboolean server, GError **error)
+{
+    g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, error);
+    if (socket == NULL) {
+        close(fd);
+        return NULL;
+    }
+    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
+    g_autoptr(GDBusAuthObserver) observer = g_dbus_auth_observer_new();
+    g_signal_connect(observer, "allow-mechanism", G_CALLBACK(allow_anonymous_only), NULL);
+    g_signal_connect(observer, "authorize-authenticated-peer", G_CALLBACK(allow_channel_peer),
+                     NULL);
+    g_autofree gchar *guid = server ? g_dbus_generate_guid() : NULL;
+    return g_dbus_connection_new_sync(
+        G_IO_STREAM(stream), guid,
+        server ? G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
+                     G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_ALLOW_ANONYMOUS |
+                     G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING
+               : G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT,
+        observer, NULL, error);
+}
+
+static gboolean
+say_hello(VmfPeerLink *link, GError **error)
+{
+    g_autoptr(GVariant) facts = NULL;
+    GVariantDict mine;
+    g_variant_dict_init(&mine, NULL);
+    g_variant_dict_insert(&mine, "version", "s", VMF_VERSION);
+    g_variant_dict_insert(&mine, "hostname", "s", link->context->me->fqdn);
+    guint protocol;
+    if (!vmf_peer1_call_hello_sync(link->proxy, VMF_PEER_PROTOCOL, g_variant_dict_end(&mine),
+                                   &protocol, &facts, NULL, error)) {
+        vmf_error_from_dbus(error, link->fqdn);
+        return FALSE;
+    }
+    if (protocol == VMF_PEER_PROTOCOL)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_UNSUPPORTED,
+                "vmferryd on %s speaks peer protocol %u, this one %u; bring both to one version",
+                link->fqdn, protocol, VMF_PEER_PROTOCOL);
+    return FALSE;
+}
+
+VmfPeerLink *
+vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
+{
+    g_autoptr(VmfPeerLink) link = g_new0(VmfPeerLink, 1);
+    link->context = context;
+    link->fqdn = g_strdup(fqdn);
+    VmfChannelConfig config = {
+        .me = context->me,
+        .keytab = context->policy->keytab,
+        .judge = vmf_peer_judge_now,
+        .judge_data = (gpointer)context,
+    };
+    int fd = connect_tcp(context, fqdn, error);
+    if (fd < 0)
+        return NULL;
+    link->channel = vmf_channel_connect(&config, fd, fqdn, error);
+    if (link->channel == NULL)
+        return NULL;
+    fd = vmf_channel_steal_fd(link->channel, error);
+    if (fd < 0)
+        return NULL;
+    link->bus = vmf_peer_dbus_over(fd, FALSE, error);
+    if (link->bus == NULL) {
+        vmf_error_from_dbus(error, fqdn);
+        return NULL;
+    }
+    link->proxy = vmf_peer1_proxy_new_sync(link->bus,
+                                           G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES |
+                                               G_DBUS_PROXY_FLAGS_DO_NOT_CONNECT_SIGNALS,
+                                           NULL, VMF_PEER_PATH, NULL, error);
+    if (link->proxy == NULL)
+        return NULL;
+    g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(link->proxy), G_MAXINT);
+    if (!say_hello(link, error))
+        return NULL;
+    return g_steal_pointer(&link);
+}
+
+void
+vmf_peer_link_free(VmfPeerLink *link)
+{
+    if (link == NULL)
+        return;
+    g_clear_object(&link->proxy);
+    if (link->bus)
+        g_dbus_connection_close_sync(link->bus, NULL, NULL);
+    g_clear_object(&link->bus);
+    g_clear_pointer(&link->channel, vmf_channel_unref);
+    g_free(link->fqdn);
+    g_free(link);
+}
+
+VmfPeer1 *
+vmf_peer_link_proxy(VmfPeerLink *link)
+{
+    return link->proxy;
+}
+
+VmfChannel *
+vmf_peer_link_stream(VmfPeerLink *link, const char *name, GError **error)
+{
+    int fd = connect_tcp(link->context, link->fqdn, error);
+    return fd < 0 ? NULL : vmf_channel_stream_connect(link->channel, fd, name, error);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "smb/disk-client.h"
+#include "src/migrate/copy-watch.h"
+#include "src/migrate/memory-stream.h"
+#include "src/migrate/peer-link.h"
+#include "src/migrate/source.h"
+#include "src/vm/phases.h"
+#include "src/vm/qemu-process.h"
+
+/** VmfSource - one move under way, owned by its worker thread */
+typedef struct {
+    const VmfContext *context;
+    VmfJob *job;
+    const VmfMigrateOptions *options;
+    const char *migration, *uuid, *name; /* the job's */
+    VmfState state;
+    guint64 epoch; /* under which this host owns the disks, or owned them when it released */
+
+    VmfComputer *destination;
+    VmfPeerLink *peer;
+    VmfDiskClient *disks;
+    VmfPhases *phases;
+    VmfPhaseParams params;
+    VmfQemuProcess *qemu;
+    VmfMemoryStream *memory;
+    gboolean persistent;
+    gboolean begun; /* libvirt waits for our Confirm */
+
+    guint subscription;
+    gint64 suspended_us; /* atomic by lock: set in the main loop */
+    gboolean window;     /* guest paused by Perform, not yet decided */
+    gboolean libvirt_lost;
+    GMutex lock; /* guards the three above */
+} VmfSource;
+
+/** vmf_source_enter() - the next state, in the journal first */
+gboolean vmf_source_enter(VmfSource *source, VmfState next, GError **error);
+
+typedef enum {
+    VMF_VERDICT_OURS,   /* this host is owner again, its gate open */
+    VMF_VERDICT_THEIRS, /* the record names the destination */
+} VmfVerdict;
+
+/**
+ * vmf_source_ask_record() - after our handles were closed and no grant was acknowledged
+ *
+ * Tries to become owner again under a greater epoch (a late grant of the old one is then
+ * worthless), until the record says whose the VM is. Never gives up.
+ */
+VmfVerdict vmf_source_ask_record(VmfSource *source);
+
+/**
+ * vmf_source_follow() - after the record named the destination: wait until the guest runs there
+ *
+ * Returns: %VMF_VERDICT_THEIRS: it runs there, or did (then @down: the guest is lost);
+ *   %VMF_VERDICT_OURS: it was given back untouched, and taken
+ */
+VmfVerdict vmf_source_follow(VmfSource *source, gboolean *down, GError **why);
+
+/** vmf_source_resume_here() - the record says ours: the guest runs here again */
+gboolean vmf_source_resume_here(VmfSource *source, GError **error);
+
+/** vmf_source_end_here() - the record says theirs: the paused copy goes, and its definition */
+gboolean vmf_source_end_here(VmfSource *source, GBytes *finish_cookie, GError **error);
+
+/** vmf_source_keep() - the guest goes on here: no handle was closed, or they are ours again */
+VmfOutcome vmf_source_keep(VmfSource *source, const GError *why);
+
+/** vmf_source_see_it_run() - the record named the destination: only it can give the VM back */
+VmfOutcome vmf_source_see_it_run(VmfSource *source, GError **why);
+
+void vmf_source_init(VmfSource *source, const VmfContext *context, VmfJob *job,
+                     const VmfMigrateOptions *options);
+void vmf_source_clear(VmfSource *source);
+
+/** vmf_source_report() - end the job, and keep its report in the journal */
+void vmf_source_report(VmfSource *source, VmfOutcome outcome, const GError *why);

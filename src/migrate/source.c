@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/migrate/source-private.h"
+
+#include <string.h>
+
+#include "src/base/error.h"
+#include "src/migrate/vm-disks.h"
+#include "src/vm/cookie.h"
+
+#define CALL_TIMEOUT_MS 120000 /* Offer, Prepare: the other host may have to start processes */
+
+gboolean
+vmf_source_enter(VmfSource *source, VmfState next, GError **error)
+{
+    g_assert(vmf_state_may_follow(source->state, next));
+    if (!vmf_journal_enter(source->context->journal, vmf_job_facts(source->job)->number, next,
+                           error))
+        return FALSE;
+    source->state = next;
+    return TRUE;
+}
+
+static gboolean
+still_wanted(VmfSource *source, GError **error)
+{
+    if (!g_cancellable_is_cancelled(vmf_job_cancellable(source->job)))
+        return TRUE;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "the move of '%s' was cancelled",
+                source->name);
+    return FALSE;
+}
+
+static GVariant *
+bytes_to_variant(GBytes *bytes)
+{
+    return g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, bytes, TRUE);
+}
+
+static gboolean
+answered(VmfSource *source, gboolean ok, GError **error)
+{
+    if (!ok)
+        vmf_error_from_dbus(error, source->destination->fqdn);
+    return ok;
+}
+
+/* ---- setup ---- */
+
+/* libvirtd gone in the window: stop QEMU before a new libvirtd can let the guest run. */
+static void
+note_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer data)
+{
+    VmfSource *source = data;
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&source->lock);
+    if (event == VMF_EVENT_SUSPENDED)
+        source->suspended_us = monotonic_us;
+    if (event == VMF_EVENT_LIBVIRT_LOST && source->window) {
+        source->libvirt_lost = TRUE;
+        vmf_qemu_process_stop(source->qemu, TRUE, NULL);
+    }
+}
+
+static gboolean
+find_disks(VmfSource *source, GError **error)
+{
+    source->disks = vmf_disk_client_connect(source->context->run_dir, source->uuid, NULL);
+    if (source->disks == NULL) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
+                    "'%s' has no disk process on this host: its disks are not behind share "
+                    "connections; shut it down and put them there: vmferry attach %s DEV smb://…",
+                    source->name, source->name);
+        return FALSE;
+    }
+    g_autoptr(VmfDiskState) state = vmf_disk_client_describe(source->disks, error);
+    if (state == NULL)
+        return FALSE;
+    source->epoch = state->epoch;
+    vmf_job_set_epoch(source->job, state->epoch);
+    if (state->held && state->gate == VMF_GATE_OPEN)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "the disks of '%s' are not usable here now: %s",
+                source->name, state->trouble[0] ? state->trouble : "their gate is not open");
+    return FALSE;
+}
+
+static gboolean
+check_vm(VmfSource *source, GError **error)
+{
+    g_autoptr(VmfVmInfo) info = vmf_host_lookup(source->context->host, source->uuid, error);
+    if (info == NULL)
+        return FALSE;
+    source->persistent = info->persistent;
+    if (info->state == VMF_VM_RUNNING)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
+                "'%s' is %s on %s; only a running VM can be moved (a VM that is shut off can be "
+                "started on any host: its disks are on the share)",
+                source->name, vmf_vm_state_name(info->state), source->context->me->fqdn);
+    return FALSE;
+}
+
+static gboolean
+offer(VmfSource *source, const char *xml, GError **error)
+{
+    GVariantDict vm;
+    g_variant_dict_init(&vm, NULL);
+    g_variant_dict_insert(&vm, "uuid", "s", source->uuid);
+    g_variant_dict_insert(&vm, "name", "s", source->name);
+    g_variant_dict_insert(&vm, "epoch", "t", source->epoch);
+    g_variant_dict_insert(&vm, "persistent", "b", source->persistent);
+    return vmf_source_enter(source, VMF_STATE_OFFERED, error) &&
+           answered(source,
+                    vmf_peer1_call_offer_sync(vmf_peer_link_proxy(source->peer), source->migration,
+                                              g_variant_dict_end(&vm), xml, NULL, error),
+                    error);
+}
+
+static gboolean
+prepare(VmfSource *source, GBytes *begin_cookie, GBytes **prepare_cookie, gchar **stream,
+        GError **error)
+{
+    GVariantDict parameters;
+    g_variant_dict_init(&parameters, NULL);
+    g_variant_dict_insert(&parameters, "auto-converge", "b", source->params.auto_converge);
+    g_variant_dict_insert(&parameters, "bandwidth-mib", "t", source->params.bandwidth_mib);
+    g_autoptr(GVariant) answer = NULL;
+    if (!vmf_source_enter(source, VMF_STATE_PREPARED, error) ||
+        !answered(source,
+                  vmf_peer1_call_prepare_sync(vmf_peer_link_proxy(source->peer), source->migration,
+                                              g_variant_dict_end(&parameters),
+                                              bytes_to_variant(begin_cookie), &answer, stream, NULL,
+                                              error),
+                  error))
+        return FALSE;
+    g_autoptr(GBytes) raw = g_variant_get_data_as_bytes(answer);
+    *prepare_cookie = vmf_cookie_rebuild(VMF_COOKIE_PREPARE, raw, source->uuid, source->name,
+                                         error);
+    return *prepare_cookie != NULL;
+}
+
+static gboolean
+open_memory_stream(VmfSource *source, const char *stream, GError **error)
+{
+    uid_t uid;
+    gid_t gid;
+    if (!vmf_local_user(source->context->policy->qemu_user, "[libvirt] qemu-user", &uid, &gid,
+                        error))
+        return FALSE;
+    VmfChannel *channel = vmf_peer_link_stream(source->peer, stream, error);
+    if (channel == NULL)
+        return FALSE;
+    g_autofree gchar *path = vmf_vm_disks_mig_socket(source->context, source->uuid, "out");
+    source->memory = vmf_memory_stream_listen(channel, path, uid, gid, error);
+    return source->memory != NULL;
+}
+
+static gboolean
+begin(VmfSource *source, GBytes **cookie, gchar **xml, GError **error)
+{
+    source->phases = vmf_phases_open(source->context->policy->libvirt_socket, error);
+    if (source->phases == NULL ||
+        vmf_phases_begin(source->phases, &source->params, cookie, xml, error) != VMF_PHASE_DONE)
+        return FALSE;
+    source->begun = TRUE;
+    int fd = vmf_phases_dup_fd(source->phases, error);
+    if (fd < 0)
+        return FALSE;
+    gboolean kept = vmf_disk_client_keep_socket(source->disks, source->migration, fd, error);
+    close(fd);
+    return kept;
+}
+
+static gboolean
+set_up(VmfSource *source, const char *to, GBytes **prepare_cookie, GError **error)
+{
+    g_autoptr(GBytes) begin_cookie = NULL;
+    g_autofree gchar *xml = NULL, *stream = NULL;
+    if (!check_vm(source, error) || !find_disks(source, error))
+        return FALSE;
+    source->destination = vmf_peer_find(source->context, to, error);
+    if (source->destination == NULL)
+        return FALSE;
+    source->peer = vmf_peer_link_open(source->context, source->destination->fqdn, error);
+    source->qemu = source->peer ? vmf_qemu_process_find(NULL, source->name, source->uuid, error)
+                                : NULL;
+    if (source->qemu == NULL)
+        return FALSE;
+    source->subscription = vmf_host_subscribe(source->context->host, source->uuid, note_event,
+                                              source, NULL);
+    return begin(source, &begin_cookie, &xml, error) && still_wanted(source, error) &&
+           offer(source, xml, error) && still_wanted(source, error) &&
+           prepare(source, begin_cookie, prepare_cookie, &stream, error) &&
+           open_memory_stream(source, stream, error) && still_wanted(source, error);
+}
+
+/* ---- memory and state ---- */
+
+static gboolean
+copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, GError **error)
+{
+    vmf_job_enter_stage(source->job, VMF_STAGE_MEMORY);
+    if (!vmf_source_enter(source, VMF_STATE_COPYING, error))
+        return FALSE;
+    g_autofree gchar *path = vmf_vm_disks_mig_socket(source->context, source->uuid, "out");
+    g_autofree gchar *uri = g_strconcat("unix://", path, NULL);
+    VmfCopyWatch *watch = vmf_copy_watch_start(source->context->host, source->job,
+                                               source->options->max_downtime_ms);
+    VmfPhaseResult result = vmf_phases_perform(source->phases, &source->params, uri, prepare_cookie,
+                                               perform_cookie, error);
+    if (result == VMF_PHASE_DONE) {
+        g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&source->lock);
+        source->window = TRUE;
+    } else if (result == VMF_PHASE_REFUSED) {
+        source->begun = FALSE; /* libvirt has ended the job: there is nothing to confirm */
+    }
+    vmf_copy_watch_stop(watch);
+    vmf_job_enter_stage(source->job, VMF_STAGE_STATE);
+    if (result != VMF_PHASE_DONE) {
+        if (!still_wanted(source, NULL)) {
+            g_clear_error(error);
+            still_wanted(source, error);
+        }
+        return FALSE;
+    }
+    return vmf_job_close_cancel(source->job, error) &&
+           vmf_source_enter(source, VMF_STATE_QUIESCED, error);
+}
+
+/* ---- storage ---- */
+
+/* Returns FALSE without having entered RELEASING, or in it: then the record is to be asked. */
+static gboolean
+hand_over(VmfSource *source, GBytes *perform_cookie, GError **error)
+{
+    vmf_job_enter_stage(source->job, VMF_STAGE_STORAGE);
+    if (!vmf_source_enter(source, VMF_STATE_RELEASING, error))
+        return FALSE;
+    gint64 began = g_get_monotonic_time();
+    guint64 new_epoch = 0, acquire_us = 0;
+    if (!vmf_disk_client_release(source->disks, NULL, NULL, error) ||
+        !vmf_source_enter(source, VMF_STATE_RELEASED, error) ||
+        !answered(source,
+                  vmf_peer1_call_grant_sync(vmf_peer_link_proxy(source->peer), source->migration,
+                                            source->epoch, bytes_to_variant(perform_cookie),
+                                            &new_epoch, &acquire_us, NULL, error),
+                  error))
+        return FALSE;
+    vmf_job_set_handover(source->job, g_get_monotonic_time() - began);
+    vmf_job_set_epoch(source->job, new_epoch);
+    return TRUE;
+}
+
+/* ---- resume and network ---- */
+
+static void
+measure_downtime(VmfSource *source)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&source->lock);
+    if (source->suspended_us)
+        vmf_job_set_downtime(source->job, g_get_monotonic_time() - source->suspended_us);
+}
+
+static GBytes *
+finish_cookie(VmfSource *source)
+{
+    g_autoptr(GVariant) answer = NULL;
+    g_autoptr(GError) error = NULL;
+    if (source->peer == NULL ||
+        !vmf_peer1_call_await_finished_sync(vmf_peer_link_proxy(source->peer), source->migration,
+                                            &answer, NULL, &error))
+        return NULL; /* Confirm does without: the record has decided */
+    g_autoptr(GBytes) raw = g_variant_get_data_as_bytes(answer);
+    return g_bytes_get_size(raw) == 0
+               ? NULL
+               : vmf_cookie_rebuild(VMF_COOKIE_FINISH, raw, source->uuid, source->name, NULL);
+}
+
+static void
+clean_up(VmfSource *source, gboolean down)
+{
+    g_autoptr(GError) error = NULL;
+    vmf_job_enter_stage(source->job, VMF_STAGE_NETWORK);
+    g_autoptr(GBytes) cookie = finish_cookie(source);
+    if (!vmf_source_end_here(source, cookie, &error)) {
+        g_warning("'%s' runs on %s, but its paused copy here could not be removed: %s",
+                  source->name, source->destination->fqdn, error->message);
+        g_clear_error(&error);
+    }
+    if (!vmf_source_enter(source, VMF_STATE_GONE, &error))
+        g_warning("%s", error->message);
+    g_clear_error(&error);
+    if (!down && source->peer &&
+        !vmf_peer1_call_await_announced_sync(vmf_peer_link_proxy(source->peer), source->migration,
+                                             NULL, &error)) {
+        g_dbus_error_strip_remote_error(error);
+        g_warning("'%s' on %s: %s", source->name, source->destination->fqdn, error->message);
+    }
+}
+
+/* ---- the whole ---- */
+
+VmfOutcome
+vmf_source_keep(VmfSource *source, const GError *why)
+{
+    g_autoptr(GError) error = NULL;
+    if (source->state >= VMF_STATE_OFFERED && source->peer)
+        vmf_peer1_call_abort_sync(vmf_peer_link_proxy(source->peer), source->migration,
+                                  why ? why->message : "", NULL, NULL);
+    if (source->begun && !vmf_source_resume_here(source, &error)) {
+        g_warning("'%s' could not be resumed here: %s", source->name, error->message);
+        vmf_job_set_waiting(source->job, error->message);
+        return VMF_OUTCOME_PAUSED_WAITING;
+    }
+    if (!vmf_source_enter(source, VMF_STATE_KEPT, &error))
+        g_warning("%s", error->message);
+    return VMF_OUTCOME_CONTINUES_ON_SOURCE;
+}
+
+VmfOutcome
+vmf_source_see_it_run(VmfSource *source, GError **why)
+{
+    gboolean down = FALSE;
+    vmf_job_enter_stage(source->job, VMF_STAGE_RESUME);
+    if (vmf_source_follow(source, &down, why) == VMF_VERDICT_OURS)
+        return vmf_source_keep(source, *why);
+    if (!down) {
+        measure_downtime(source);
+        g_clear_error(why); /* a reply was lost on the way; the VM was not */
+    }
+    clean_up(source, down);
+    return down ? VMF_OUTCOME_VM_DOWN : VMF_OUTCOME_RUNS_ON_DESTINATION;
+}
+
+static VmfOutcome
+move(VmfSource *source, const char *to, GError **why)
+{
+    g_autoptr(GBytes) prepare_cookie = NULL;
+    g_autoptr(GBytes) perform_cookie = NULL;
+    if (!set_up(source, to, &prepare_cookie, why) ||
+        !copy_memory(source, prepare_cookie, &perform_cookie, why))
+        return vmf_source_keep(source, *why);
+    if (!hand_over(source, perform_cookie, why) &&
+        (source->state == VMF_STATE_QUIESCED || vmf_source_ask_record(source) == VMF_VERDICT_OURS))
+        return vmf_source_keep(source, *why);
+    return vmf_source_see_it_run(source, why);
+}
+
+void
+vmf_source_init(VmfSource *source, const VmfContext *context, VmfJob *job,
+                const VmfMigrateOptions *options)
+{
+    const VmfJobFacts *facts = vmf_job_facts(job);
+    *source = (VmfSource){
+        .context = context,
+        .job = job,
+        .options = options,
+        .migration = facts->migration,
+        .uuid = facts->vm_uuid,
+        .name = facts->vm_name,
+        .state = vmf_role_first_state(VMF_ROLE_SOURCE),
+        .params = {.uuid = facts->vm_uuid,
+                   .name = facts->vm_name,
+                   .auto_converge = TRUE,
+                   .bandwidth_mib = options->bandwidth_mib},
+    };
+    g_mutex_init(&source->lock);
+}
+
+void
+vmf_source_clear(VmfSource *source)
+{
+    if (source->subscription)
+        vmf_host_unsubscribe(source->context->host, source->subscription);
+    if (source->disks)
+        vmf_disk_client_drop_socket(source->disks, source->migration, NULL);
+    g_clear_pointer(&source->memory, vmf_memory_stream_free);
+    g_clear_pointer(&source->phases, vmf_phases_free);
+    g_clear_pointer(&source->peer, vmf_peer_link_free);
+    g_clear_pointer(&source->disks, vmf_disk_client_unref);
+    g_clear_pointer(&source->qemu, vmf_qemu_process_free);
+    g_clear_pointer(&source->destination, vmf_computer_free);
+    g_mutex_clear(&source->lock);
+}
+
+void
+vmf_source_report(VmfSource *source, VmfOutcome outcome, const GError *why)
+{
+    vmf_job_finish(source->job, outcome, why);
+    g_autofree gchar *report = vmf_job_report(source->job);
+    g_autoptr(GError) error = NULL;
+    if (!vmf_journal_finish(source->context->journal, vmf_job_facts(source->job)->number, report,
+                            &error))
+        g_warning("%s", error->message);
+}
+
+void
+vmf_source_run(const VmfContext *context, VmfJob *job, const char *to,
+               const VmfMigrateOptions *options)
+{
+    VmfSource source;
+    g_autoptr(GError) why = NULL;
+    vmf_source_init(&source, context, job, options);
+    VmfOutcome outcome = move(&source, to, &why);
+    vmf_source_report(&source, outcome, why);
+    vmf_source_clear(&source);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/migrate/vm-disks.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "smb/share-url.h"
+#include "src/base/error.h"
+
+/* The last holder's handle may still be on its way out: a stopped VM is closed in milliseconds. */
+#define START_WAIT_MS 5000
+
+gboolean
+vmf_local_user(const char *name, const char *key, uid_t *uid, gid_t *gid, GError **error)
+{
+    struct passwd entry, *found = NULL;
+    gchar buffer[16384];
+    int rc = getpwnam_r(name, &entry, buffer, sizeof buffer, &found);
+    if (found == NULL) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "no user '%s' on this host (%s of %s)%s%s",
+                    name, key, VMF_LOCAL_POLICY_FILE, rc ? ": " : "", rc ? g_strerror(rc) : "");
+        return FALSE;
+    }
+    *uid = found->pw_uid;
+    *gid = found->pw_gid;
+    return TRUE;
+}
+
+gboolean
+vmf_vm_disks_judge(const VmfContext *context, const VmfVmDisks *vm, GError **error)
+{
+    if (vm->n_disks == 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
+                    "'%s' has no disk behind a share connection; put one there: vmferry attach %s "
+                    "DEV smb://server/share/folder/file",
+                    vm->name, vm->name);
+        return FALSE;
+    }
+    for (guint i = 0; i < vm->n_disks; i++) {
+        const VmfDomainDisk *disk = vm->disks[i];
+        g_autoptr(VmfShareUrl) url = vmf_share_url_parse(disk->url, error);
+        if (url == NULL || !vmf_local_policy_judge_share(context->policy, url->server, url->share,
+                                                         url->url, error)) {
+            g_prefix_error(error, "disk '%s' of '%s': ", disk->target, vm->name);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+gchar *
+vmf_vm_disks_mig_socket(const VmfContext *context, const char *uuid, const char *name)
+{
+    return g_build_filename(context->run_dir, uuid, "mig", name, NULL);
+}
+
+static gboolean
+make_mig_folder(const VmfContext *context, const char *uuid, uid_t uid, gid_t gid, GError **error)
+{
+    g_autofree gchar *path = g_build_filename(context->run_dir, uuid, "mig", NULL);
+    if ((mkdir(path, 0700) == 0 || errno == EEXIST) && chown(path, uid, gid) == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot make '%s' for QEMU's user: %s", path,
+                g_strerror(errno));
+    return FALSE;
+}
+
+VmfDiskClient *
+vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **error)
+{
+    VmfDiskLaunch launch = {
+        .vm_uuid = vm->uuid,
+        .account = context->me->account,
+        .owner_sid = context->sid,
+        .n_disks = vm->n_disks,
+        .run_dir = context->run_dir,
+        .ccache = vmf_ticket_keeper_cache_path(context->smb_ticket),
+    };
+    if (!vmf_local_user(context->policy->disk_user, "[vmferry] disk-user", &launch.run_uid,
+                        &launch.run_gid, error) ||
+        !vmf_local_user(context->policy->qemu_user, "[libvirt] qemu-user", &launch.qemu_uid,
+                        &launch.qemu_gid, error) ||
+        !vmf_vm_disks_judge(context, vm, error))
+        return NULL;
+
+    g_autoptr(VmfDiskClient) running = vmf_disk_client_connect(context->run_dir, vm->uuid, NULL);
+    if (running == NULL) {
+        g_autofree VmfDiskSpec *disks = g_new0(VmfDiskSpec, launch.n_disks);
+        for (guint i = 0; i < launch.n_disks; i++) {
+            const VmfDomainDisk *disk = vm->disks[i];
+            disks[i] = (VmfDiskSpec){disk->target, disk->format, disk->url};
+        }
+        launch.disks = disks;
+        running = vmf_disk_client_launch(&launch, error);
+    }
+    if (running == NULL ||
+        !make_mig_folder(context, vm->uuid, launch.qemu_uid, launch.qemu_gid, error))
+        return NULL;
+    return g_steal_pointer(&running);
+}
+
+/* Who may be succeeded by a plain start: nobody, a stopped VM, and ourselves. */
+static gboolean
+may_start(const VmfContext *context, const VmfVmDisks *vm, const VmfOwnerRecord *record,
+          GError **error)
+{
+    if (record->state == VMF_OWNER_STOPPED || strcmp(record->owner_sid, context->sid) == 0)
+        return TRUE;
+    g_autofree gchar *owner = vmf_owner_record_describe(record);
+    g_set_error(
+        error, VMF_ERROR, VMF_ERROR_BUSY,
+        "'%s' cannot start on %s: its owner is %s; move it from there (vmferry migrate), or "
+        "shut it down there; if that host is dead for good: vmferry recover %s",
+        vm->name, context->me->fqdn, owner, vm->name);
+    return FALSE;
+}
+
+static gboolean
+own(const VmfContext *context, const VmfVmDisks *vm, VmfDiskClient *disks, GError **error)
+{
+    VmfOwnerRecord record = {0};
+    gboolean present;
+    if (!vmf_disk_client_read_record(disks, &present, &record, error) ||
+        (present && !may_start(context, vm, &record, error)))
+        return FALSE;
+    VmfOwnerExpect expected = {record.owner_sid, record.epoch};
+    VmfOwnerNext next = {
+        .epoch = record.epoch + 1, .state = VMF_OWNER_RUNNING, .reason = "started"};
+    return vmf_disk_client_claim(disks, &expected, &next, START_WAIT_MS, NULL, error) &&
+           vmf_disk_client_open_gate(disks, next.epoch, error);
+}
+
+gboolean
+vmf_vm_disks_start(const VmfContext *context, const VmfVmDisks *vm, const char *definition,
+                   GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VmfDiskClient) disks = vmf_vm_disks_launch(context, vm, error);
+    if (disks == NULL)
+        return FALSE;
+    g_autoptr(VmfDiskState) state = vmf_disk_client_describe(disks, error);
+    if (state == NULL)
+        return FALSE;
+    if (state->held && state->gate == VMF_GATE_OPEN)
+        return TRUE;
+    if (!own(context, vm, disks, error)) {
+        vmf_disk_client_quit(disks, NULL);
+        return FALSE;
+    }
+    if (!vmf_disk_client_write_file(disks, "domain.xml", definition, &local))
+        g_warning("'%s': its definition could not be copied to the share: %s", vm->name,
+                  local->message);
+    return TRUE;
+}
+
+gboolean
+vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
+{
+    g_autoptr(VmfDiskClient) disks = vmf_disk_client_connect(context->run_dir, uuid, NULL);
+    if (disks == NULL)
+        return TRUE;
+    g_autoptr(VmfDiskState) state = vmf_disk_client_describe(disks, error);
+    if (state == NULL)
+        return FALSE;
+    VmfOwnerNext next = {.epoch = state->epoch, .state = VMF_OWNER_STOPPED, .reason = "stopped"};
+    if (state->held && !vmf_disk_client_release(disks, &next, NULL, error))
+        return FALSE;
+    return vmf_disk_client_quit(disks, error);
+}

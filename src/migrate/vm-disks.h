@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "smb/disk-client.h"
+#include "src/migrate/context.h"
+#include "src/vm/domain.h"
+
+/*
+ * The disk process of a VM of this host: judged, started, made owner, ended.
+ *
+ * Failure model. A disk process outlives vmferryd, so every function first looks for one that
+ * runs. Starting a VM whose record names another host fails: taking over from a dead host is a
+ * decision of its own, never a side effect of a start.
+ */
+
+/**
+ * VmfVmDisks - a VM and its disks behind share connections; nothing is owned
+ * @disks: as vmf_domain_edit_urls() finds them in a definition this host trusts, or those of a rebuilt one
+ */
+typedef struct {
+    const char *uuid, *name;
+    const VmfDomainDisk *const *disks;
+    guint n_disks;
+} VmfVmDisks;
+
+/** vmf_vm_disks_judge() - each disk's URL against the rules for paths and the allowed shares */
+gboolean vmf_vm_disks_judge(const VmfContext *context, const VmfVmDisks *vm, GError **error);
+
+/**
+ * vmf_vm_disks_launch() - a disk process with a closed gate; one that runs already is taken
+ *
+ * Also makes @run_dir/UUID/mig, QEMU's folder for migration sockets. Returns: (transfer full)
+ */
+VmfDiskClient *vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **error);
+
+/**
+ * vmf_vm_disks_start() - own the disks and open the gate, for a VM that is about to start here
+ *
+ * Takes a VM that nobody owns: no record yet, state stopped, or this host's own from before.
+ *
+ * @definition: its copy on the share is brought up to date
+ *
+ * Returns: VMF_ERROR_BUSY when another host owns it: says whom, and what to do
+ */
+gboolean vmf_vm_disks_start(const VmfContext *context, const VmfVmDisks *vm, const char *definition,
+                            GError **error);
+
+/**
+ * vmf_vm_disks_stop() - the VM has ended here: write "stopped", close the disks, end the process
+ *
+ * Where the record names another host by now (the VM moved), it is left as it is.
+ * No disk process: success.
+ */
+gboolean vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error);
+
+/** vmf_vm_disks_mig_socket() - path of a migration socket of the VM: @run_dir/UUID/mig/@name */
+gchar *vmf_vm_disks_mig_socket(const VmfContext *context, const char *uuid, const char *name);
+
+/** vmf_local_user() - uid and gid of a user the policy file names; VMF_ERROR_CONFIG: none such */
+gboolean vmf_local_user(const char *name, const char *key, uid_t *uid, gid_t *gid, GError **error);
