@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/cli/cli.h"
+
+#include <string.h>
+
+#include "src/base/error.h"
+
+gboolean
+vmf_cli_parse(int *argc, char ***argv, const GOptionEntry *options, const char *usage, int n)
+{
+    g_autofree gchar *verb = g_strdup((*argv)[0]);
+    g_autofree gchar *program = g_strconcat("vmferry ", verb, NULL);
+    g_set_prgname(program);
+    g_autoptr(GOptionContext) context = g_option_context_new(usage);
+    if (options)
+        g_option_context_add_main_entries(context, options, NULL);
+    g_autoptr(GError) error = NULL;
+    if (!g_option_context_parse(context, argc, argv, &error)) {
+        g_printerr("vmferry %s: %s\n", verb, error->message);
+        return FALSE;
+    }
+    if (*argc == n + 1)
+        return TRUE;
+    g_printerr("Usage: vmferry %s %s\n", verb, usage);
+    return FALSE;
+}
+
+VmfDbusManager *
+vmf_cli_manager(void)
+{
+    g_autoptr(GError) error = NULL;
+    VmfDbusManager *manager = vmf_dbus_manager_proxy_new_for_bus_sync(
+        G_BUS_TYPE_SYSTEM,
+        G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START | G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES,
+        "org.vmferry1", "/org/vmferry1", NULL, &error);
+    g_autofree gchar *owner = manager ? g_dbus_proxy_get_name_owner(G_DBUS_PROXY(manager)) : NULL;
+    if (owner == NULL) {
+        g_printerr("vmferry: %s%svmferryd does not run on this host; start it: systemctl start "
+                   "vmferryd\n",
+                   error ? error->message : "", error ? "; " : "");
+        g_clear_object(&manager);
+        return NULL;
+    }
+    g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(manager), G_MAXINT);
+    return manager;
+}
+
+int
+vmf_cli_fail(GError *error)
+{
+    gboolean denied = g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED);
+    vmf_error_from_dbus(&error, "vmferryd");
+    if (denied)
+        g_printerr("vmferry: you may not command vmferryd; be root or in the group vmferry\n");
+    else
+        g_printerr("vmferry: %s\n", error->message);
+    int status = g_error_matches(error, VMF_ERROR, VMF_ERROR_UNREACHABLE) ? VMF_EXIT_UNKNOWN
+                                                                          : VMF_EXIT_FAILED;
+    g_error_free(error);
+    return status;
+}
+
+void
+vmf_cli_table(const char *const *head, GPtrArray *rows)
+{
+    guint n = g_strv_length((gchar **)head);
+    g_autofree glong *width = g_new0(glong, n);
+    for (guint c = 0; c < n; c++) {
+        width[c] = g_utf8_strlen(head[c], -1);
+        for (guint r = 0; r < rows->len; r++)
+            width[c] = MAX(width[c], g_utf8_strlen(((gchar **)rows->pdata[r])[c], -1));
+    }
+    for (guint r = 0; r <= rows->len; r++) {
+        const char *const *cells = r == 0 ? head : (const char *const *)rows->pdata[r - 1];
+        g_autoptr(GString) line = g_string_new(NULL);
+        for (guint c = 0; c < n; c++) {
+            g_string_append(line, cells[c]);
+            for (glong pad = g_utf8_strlen(cells[c], -1); c + 1 < n && pad < width[c] + 2; pad++)
+                g_string_append_c(line, ' ');
+        }
+        g_print("%s\n", g_strchomp(line->str));
+    }
+}
+
+static JsonNode *
+list_to_json(GVariant *list)
+{
+    return json_gvariant_serialize(list);
+}
+
+void
+vmf_cli_json(const char *schema, const char *name, GVariant *list)
+{
+    g_autoptr(JsonBuilder) out = json_builder_new();
+    json_builder_begin_object(out);
+    json_builder_set_member_name(out, "schema");
+    json_builder_add_string_value(out, schema);
+    json_builder_set_member_name(out, name);
+    json_builder_add_value(out, list_to_json(list));
+    json_builder_end_object(out);
+    g_autoptr(JsonNode) root = json_builder_get_root(out);
+    g_autofree gchar *text = json_to_string(root, TRUE);
+    g_print("%s\n", text);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "src/base/error.h"
+#include "src/daemon/daemon.h"
+#include "src/daemon/listener.h"
+#include "src/daemon/manager.h"
+#include "src/migrate/recover.h"
+#include "src/migrate/vm-disks.h"
+
+/*
+ * vmferryd: start everything in order, say so, and serve.
+ *
+ * Failure model. What is missing at the start (policy file, keytab, domain controller, libvirt's
+ * socket is not needed yet) stops it with one message that says what and what to do; systemd starts
+ * it again. Its end harms no VM: the disk processes stay, and the next vmferryd finds them.
+ */
+
+#define RUN_DIR        "/run/vmferry"
+#define STATE_DIR      "/var/lib/vmferry"
+#define TICKET_CHECK_S 60
+#define SID_KEY        "owner-sid"
+
+static gboolean
+make_folder(const char *path, mode_t mode, GError **error)
+{
+    if (mkdir(path, mode) == 0 || errno == EEXIST) {
+        if (chmod(path, mode) == 0)
+            return TRUE;
+    }
+    g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "cannot make '%s': %s", path,
+                g_strerror(errno));
+    return FALSE;
+}
+
+static VmfLocalPolicy *
+load_policy(const char *path, GError **error)
+{
+    g_autofree gchar *text = NULL;
+    gsize size;
+    g_autoptr(GError) local = NULL;
+    if (g_file_get_contents(path, &text, &size, &local))
+        return vmf_local_policy_parse(text, size, path, error);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
+                "%s; write the policy file (an example comes with vmferry)", local->message);
+    return NULL;
+}
+
+/* The account's SID never changes while it exists: the last known one serves when no DC answers. */
+static gboolean
+find_own_sid(VmfContext *context, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VmfComputer)
+        self = vmf_directory_computer(context->directory, context->me->account, &local);
+    g_autofree gchar *known = vmf_journal_get_meta(context->journal, SID_KEY);
+    if (self) {
+        context->sid = g_strdup(self->sid);
+        return g_strcmp0(known, self->sid) == 0 ||
+               vmf_journal_set_meta(context->journal, SID_KEY, self->sid, error);
+    }
+    if (known && g_error_matches(local, VMF_ERROR, VMF_ERROR_UNREACHABLE)) {
+        g_warning("%s; going on with what is known: no new move until it answers", local->message);
+        context->sid = g_steal_pointer(&known);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+typedef struct {
+    VmfTicketKeeper *keepers[2]; /* the disk processes', ours */
+} Tickets;
+
+/* A new ticket at half of the old one's life: before the disk processes rotate onto it. */
+static gpointer
+keep_tickets(gpointer data)
+{
+    Tickets *tickets = data;
+    for (;;) {
+        for (gsize i = 0; i < G_N_ELEMENTS(tickets->keepers); i++) {
+            VmfTicketKeeper *keeper = tickets->keepers[i];
+            gint64 life = vmf_ticket_keeper_end_time(keeper) - vmf_ticket_keeper_start_time(keeper);
+            g_autoptr(GError) error = NULL;
+            if (!vmf_ticket_keeper_ensure(keeper, life / 2, &error))
+                g_warning("ticket: %s", error->message);
+        }
+        g_usleep(TICKET_CHECK_S * G_USEC_PER_SEC);
+    }
+    return NULL;
+}
+
+static gboolean
+start_tickets(VmfContext *context, GError **error)
+{
+    uid_t uid;
+    gid_t gid;
+    if (!vmf_local_user(context->policy->disk_user, "[vmferry] disk-user", &uid, &gid, error))
+        return FALSE;
+    context->smb_ticket = vmf_ticket_keeper_new(context->me, context->policy->keytab,
+                                                RUN_DIR "/smb.cc", uid, gid);
+    Tickets *tickets = g_new0(Tickets, 1);
+    tickets->keepers[0] = context->smb_ticket;
+    tickets->keepers[1] = vmf_ticket_keeper_new(context->me, context->policy->keytab,
+                                                RUN_DIR "/daemon.cc", (uid_t)-1, (gid_t)-1);
+    for (gsize i = 0; i < G_N_ELEMENTS(tickets->keepers); i++) {
+        g_autoptr(GError) local = NULL;
+        if (!vmf_ticket_keeper_ensure(tickets->keepers[i], 600, &local)) {
+            if (vmf_ticket_keeper_end_time(tickets->keepers[i]) == 0) {
+                g_propagate_error(error, g_steal_pointer(&local));
+                return FALSE;
+            }
+            g_warning("ticket: %s", local->message);
+        }
+    }
+    context->directory = vmf_directory_new(context->me, RUN_DIR "/daemon.cc");
+    g_thread_unref(g_thread_new("vmf-tickets", keep_tickets, tickets));
+    return TRUE;
+}
+
+/* What a vmferryd before this one left unfinished; each move waits for its own fault to heal. */
+typedef struct {
+    const VmfContext *context;
+    VmfJournalEntry *entry; /* of a source, or */
+    VmfIncoming *incoming;
+} Unfinished;
+
+static gpointer
+recover(gpointer data)
+{
+    Unfinished *move = data;
+    if (move->entry)
+        vmf_recover_source(move->context, move->entry);
+    else
+        vmf_incoming_recover(move->incoming);
+    g_clear_pointer(&move->entry, vmf_journal_entry_free);
+    g_clear_pointer(&move->incoming, vmf_incoming_unref);
+    g_free(move);
+    return NULL;
+}
+
+static gboolean
+recover_all(VmfDaemon *daemon, GError **error)
+{
+    const VmfContext *context = &daemon->context;
+    g_autoptr(GPtrArray) open = vmf_journal_list(context->journal, G_MAXINT, TRUE, error);
+    while (open && open->len > 0) {
+        VmfJournalEntry *entry = g_ptr_array_steal_index(open, open->len - 1);
+        Unfinished *move = g_new0(Unfinished, 1);
+        move->context = context;
+        if (entry->role == VMF_ROLE_SOURCE) {
+            move->entry = entry;
+        } else {
+            move->incoming = vmf_incoming_resume(context, entry);
+            vmf_peer_table_adopt(daemon->peers, move->incoming);
+            vmf_journal_entry_free(entry);
+        }
+        g_thread_unref(g_thread_new("vmf-recover", recover, move));
+    }
+    return open != NULL;
+}
+
+static gboolean
+start(VmfDaemon *daemon, const char *policy_file, GError **error)
+{
+    VmfContext *context = &daemon->context;
+    context->run_dir = RUN_DIR;
+    context->policy = load_policy(policy_file, error);
+    if (context->policy == NULL || !make_folder(RUN_DIR, 0755, error) ||
+        !make_folder(STATE_DIR, 0700, error))
+        return FALSE;
+    context->me = vmf_host_identity_read(context->policy->keytab, error);
+    if (context->me == NULL)
+        return FALSE;
+    context->journal = vmf_journal_open(STATE_DIR "/journal.db", error);
+    if (context->journal == NULL || !start_tickets(context, error) || !find_own_sid(context, error))
+        return FALSE;
+    context->host = vmf_host_new(NULL);
+    context->streams = vmf_channel_streams_new();
+    daemon->bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, error);
+    if (daemon->bus == NULL) {
+        g_prefix_error(error, "the system bus: ");
+        return FALSE;
+    }
+    daemon->jobs = vmf_job_table_new(context, daemon->bus);
+    daemon->peers = vmf_peer_table_new(context);
+    return recover_all(daemon, error) && vmf_manager_export(daemon, error) &&
+           vmf_listener_start(context, daemon->peers, error) != NULL;
+}
+
+typedef struct {
+    GMainLoop *loop;
+    VmfDaemon *daemon;
+    int status;
+} Run;
+
+static void
+on_name(GDBusConnection *bus, const char *name, gpointer data)
+{
+    Run *run = data;
+    g_message("vmferryd %s serves as %s (%s)", VMF_VERSION, run->daemon->context.me->account,
+              run->daemon->context.sid);
+    sd_notifyf(0, "READY=1\nSTATUS=Serving as %s", run->daemon->context.me->account);
+}
+
+static void
+on_name_lost(GDBusConnection *bus, const char *name, gpointer data)
+{
+    Run *run = data;
+    g_critical("cannot have the name %s on the system bus: another vmferryd runs, or its policy "
+               "(org.vmferry1.conf) is not installed",
+               name);
+    run->status = 1;
+    g_main_loop_quit(run->loop);
+}
+
+static gboolean
+on_terminate(gpointer loop)
+{
+    sd_notify(0, "STOPPING=1");
+    g_main_loop_quit(loop);
+    return G_SOURCE_CONTINUE;
+}
+
+static GLogWriterOutput
+write_log(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer data)
+{
+    return g_log_writer_is_journald(STDERR_FILENO)
+               ? g_log_writer_journald(level, fields, n_fields, data)
+               : g_log_writer_standard_streams(level, fields, n_fields, data);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_autofree gchar *policy_file = g_strdup(VMF_LOCAL_POLICY_FILE);
+    gboolean version = FALSE;
+    const GOptionEntry options[] = {
+        {"config", 'c', 0, G_OPTION_ARG_FILENAME, &policy_file, "Policy file", "FILE"},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and end", NULL},
+        {NULL},
+    };
+    g_autoptr(GOptionContext)
+        parser = g_option_context_new("- live migration between domain-joined hosts");
+    g_option_context_add_main_entries(parser, options, NULL);
+    g_autoptr(GError) error = NULL;
+    if (!g_option_context_parse(parser, &argc, &argv, &error)) {
+        g_printerr("vmferryd: %s\n", error->message);
+        return 2;
+    }
+    if (version) {
+        g_print("vmferryd %s\n", VMF_VERSION);
+        return 0;
+    }
+    umask(0077);
+    prctl(PR_SET_DUMPABLE, 0);
+    signal(SIGPIPE, SIG_IGN);
+    g_log_set_writer_func(write_log, NULL, NULL);
+
+    VmfDaemon daemon = {0};
+    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+    Run run = {loop, &daemon, 0};
+    if (!start(&daemon, policy_file, &error)) {
+        g_printerr("vmferryd: %s\n", error->message);
+        return 1;
+    }
+    g_bus_own_name_on_connection(daemon.bus, "org.vmferry1", G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
+                                 on_name, on_name_lost, &run, NULL);
+    g_unix_signal_add(SIGTERM, on_terminate, loop);
+    g_unix_signal_add(SIGINT, on_terminate, loop);
+    g_main_loop_run(loop);
+    return run.status; /* threads end with the process; the journal is durable at each state */
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/daemon/manager.h"
+
+#include "src/base/error.h"
+#include "src/daemon/doctor.h"
+#include "src/daemon/vm-admin.h"
+#include "src/daemon/vmf-dbus.h"
+
+#define JOBS_AT_MOST 1000
+
+static gboolean
+refuse(GDBusMethodInvocation *call, const GError *error)
+{
+    g_dbus_method_invocation_return_gerror(call, error);
+    return TRUE;
+}
+
+static gboolean
+on_list_vms(VmfDbusManager *object, GDBusMethodInvocation *call, VmfDaemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+    GVariant *vms = vmf_vm_admin_list(daemon, &error);
+    if (vms == NULL)
+        return refuse(call, error);
+    vmf_dbus_manager_complete_list_vms(object, call, vms);
+    return TRUE;
+}
+
+static gboolean
+on_hosts(VmfDbusManager *object, GDBusMethodInvocation *call, VmfDaemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+    GVariant *hosts = vmf_doctor_hosts(daemon, &error);
+    if (hosts == NULL)
+        return refuse(call, error);
+    vmf_dbus_manager_complete_hosts(object, call, hosts);
+    return TRUE;
+}
+
+static gboolean
+on_doctor(VmfDbusManager *object, GDBusMethodInvocation *call, VmfDaemon *daemon)
+{
+    vmf_dbus_manager_complete_doctor(object, call, vmf_doctor_examine(daemon));
+    return TRUE;
+}
+
+static gboolean
+on_define(VmfDbusManager *object, GDBusMethodInvocation *call, const char *definition,
+          VmfDaemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(GStrv) notes = NULL;
+    g_autofree gchar *name = vmf_vm_admin_define(daemon, definition, &notes, &error);
+    if (name == NULL)
+        return refuse(call, error);
+    vmf_dbus_manager_complete_define(object, call, name, (const char *const *)notes);
+    return TRUE;
+}
+
+static gboolean
+on_attach(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm, const char *target,
+          const char *url, const char *format, VmfDaemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+    if (!vmf_vm_admin_attach(daemon, vm, target, url, format, &error))
+        return refuse(call, error);
+    vmf_dbus_manager_complete_attach(object, call);
+    return TRUE;
+}
+
+static gboolean
+on_migrate(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm, const char *to,
+           GVariant *options, VmfDaemon *daemon)
+{
+    const VmfLocalPolicy *policy = daemon->context.policy;
+    VmfMigrateOptions wanted = {policy->max_downtime_ms, policy->bandwidth_mib};
+    g_variant_lookup(options, "max-downtime-ms", "u", &wanted.max_downtime_ms);
+    g_variant_lookup(options, "bandwidth-mib", "t", &wanted.bandwidth_mib);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfVmInfo) info = vmf_host_lookup(daemon->context.host, vm, &error);
+    if (info == NULL)
+        return refuse(call, error);
+    if (wanted.max_downtime_ms == 0 || wanted.max_downtime_ms > 60000) {
+        g_set_error(&error, VMF_ERROR, VMF_ERROR_CONFIG,
+                    "a largest downtime of %u ms is not from 1 to 60000", wanted.max_downtime_ms);
+        return refuse(call, error);
+    }
+    g_autofree gchar *path = vmf_job_table_start(daemon->jobs, info->uuid, info->name, to, &wanted,
+                                                 &error);
+    if (path == NULL)
+        return refuse(call, error);
+    vmf_dbus_manager_complete_migrate(object, call, path);
+    return TRUE;
+}
+
+static GVariant *
+entry_to_variant(const VmfJournalEntry *entry)
+{
+    GVariantDict out;
+    g_variant_dict_init(&out, NULL);
+    g_variant_dict_insert(&out, "id", "u", (guint)entry->job);
+    g_variant_dict_insert(&out, "vm", "s", entry->vm_name);
+    g_variant_dict_insert(&out, "role", "s",
+                          entry->role == VMF_ROLE_SOURCE ? "source" : "destination");
+    g_variant_dict_insert(&out, "peer", "s", entry->peer);
+    g_variant_dict_insert(&out, "state", "s", vmf_state_name(entry->state));
+    g_variant_dict_insert(&out, "started", "x", entry->started_us);
+    g_variant_dict_insert(&out, "updated", "x", entry->updated_us);
+    g_variant_dict_insert(&out, "report", "s", entry->report ? entry->report : "");
+    return g_variant_dict_end(&out);
+}
+
+static gboolean
+on_jobs(VmfDbusManager *object, GDBusMethodInvocation *call, guint limit, VmfDaemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) entries = vmf_journal_list(daemon->context.journal,
+                                                    MIN(limit, JOBS_AT_MOST), FALSE, &error);
+    if (entries == NULL)
+        return refuse(call, error);
+    GVariantBuilder list;
+    g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < entries->len; i++)
+        g_variant_builder_add_value(&list, entry_to_variant(entries->pdata[i]));
+    vmf_dbus_manager_complete_jobs(object, call, g_variant_builder_end(&list));
+    return TRUE;
+}
+
+static gboolean
+on_cancel(VmfDbusManager *object, GDBusMethodInvocation *call, guint id, VmfDaemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfJob) job = vmf_job_table_find(daemon->jobs, id);
+    if (job == NULL)
+        g_set_error(&error, VMF_ERROR, VMF_ERROR_CONFIG,
+                    "no move with number %u is under way from this host; see: vmferry jobs", id);
+    if (job == NULL || !vmf_job_cancel(job, &error))
+        return refuse(call, error);
+    vmf_dbus_manager_complete_cancel(object, call);
+    return TRUE;
+}
+
+static gboolean
+on_hook(VmfDbusManager *object, GDBusMethodInvocation *call, const char *operation,
+        const char *phase, const char *definition, VmfDaemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+    if (!vmf_vm_admin_hook(daemon, operation, phase, definition, &error))
+        return refuse(call, error);
+    vmf_dbus_manager_complete_hook(object, call);
+    return TRUE;
+}
+
+gboolean
+vmf_manager_export(VmfDaemon *daemon, GError **error)
+{
+    static const struct {
+        const char *signal;
+        GCallback handler;
+    } verbs[] = {
+        {"handle-list-vms", G_CALLBACK(on_list_vms)}, {"handle-hosts", G_CALLBACK(on_hosts)},
+        {"handle-doctor", G_CALLBACK(on_doctor)},     {"handle-define", G_CALLBACK(on_define)},
+        {"handle-attach", G_CALLBACK(on_attach)},     {"handle-migrate", G_CALLBACK(on_migrate)},
+        {"handle-jobs", G_CALLBACK(on_jobs)},         {"handle-cancel", G_CALLBACK(on_cancel)},
+        {"handle-hook", G_CALLBACK(on_hook)},
+    };
+    VmfDbusManager *object = vmf_dbus_manager_skeleton_new(); /* lives as long as the daemon */
+    for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
+        g_signal_connect(object, verbs[i].signal, verbs[i].handler, daemon);
+    vmf_dbus_manager_set_version(object, VMF_VERSION);
+    g_dbus_interface_skeleton_set_flags(
+        G_DBUS_INTERFACE_SKELETON(object),
+        G_DBUS_INTERFACE_SKELETON_FLAGS_HANDLE_METHOD_INVOCATIONS_IN_THREAD);
+    return g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(object), daemon->bus,
+                                            "/org/vmferry1", error);
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/daemon/peer-table.h"
+
+#include <string.h>
+
+#include "src/base/error.h"
+#include "src/migrate/peer-link.h"
+
+/* Finished migrations that a source which lost its connection may still ask about. */
+#define REMEMBERED 32
+
+struct _VmfPeerTable {
+    const VmfContext *context;
+    GMutex lock;
+    GPtrArray *incoming; /* of VmfIncoming, oldest first, also the last ones that are over */
+};
+
+/* One connected peer: lives until its connection is closed. */
+typedef struct {
+    VmfPeerTable *table;
+    VmfChannel *channel;
+    gchar *fqdn;
+    GDBusConnection *bus;
+    VmfPeer1 *skeleton;
+} Session;
+
+VmfPeerTable *
+vmf_peer_table_new(const VmfContext *context)
+{
+    VmfPeerTable *table = g_new0(VmfPeerTable, 1);
+    table->context = context;
+    g_mutex_init(&table->lock);
+    table->incoming = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_incoming_unref);
+    return table;
+}
+
+/* (transfer full): the migration, if the session's own peer offered it */
+static VmfIncoming *
+find(Session *session, const char *migration)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&session->table->lock);
+    for (guint i = 0; i < session->table->incoming->len; i++) {
+        VmfIncoming *incoming = session->table->incoming->pdata[i];
+        if (strcmp(vmf_incoming_migration(incoming), migration) == 0 &&
+            strcmp(vmf_incoming_peer_fqdn(incoming), session->fqdn) == 0)
+            return vmf_incoming_ref(incoming);
+    }
+    return NULL;
+}
+
+static VmfIncoming *
+find_or_error(Session *session, const char *migration, GDBusMethodInvocation *call)
+{
+    VmfIncoming *incoming = find(session, migration);
+    if (incoming == NULL)
+        g_dbus_method_invocation_return_error(call, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                                              "%s knows no migration '%.40s'",
+                                              session->table->context->me->fqdn, migration);
+    return incoming;
+}
+
+static gboolean
+on_hello(VmfPeer1 *object, GDBusMethodInvocation *call, guint protocol, GVariant *facts,
+         Session *session)
+{
+    GVariantDict mine;
+    g_variant_dict_init(&mine, NULL);
+    g_variant_dict_insert(&mine, "version", "s", VMF_VERSION);
+    g_variant_dict_insert(&mine, "hostname", "s", session->table->context->me->fqdn);
+    vmf_peer1_complete_hello(object, call, VMF_PEER_PROTOCOL, g_variant_dict_end(&mine));
+    return TRUE;
+}
+
+static gboolean
+is_under_way(VmfIncoming *incoming)
+{
+    return !vmf_state_is_final(vmf_incoming_state(incoming));
+}
+
+/* One migration of a VM at a time; the parallel limit of the policy file holds for all. */
+static gboolean
+admit(VmfPeerTable *table, VmfIncoming *incoming, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
+    guint under_way = 0;
+    for (guint i = 0; table->incoming->len > REMEMBERED && i < table->incoming->len;)
+        if (is_under_way(table->incoming->pdata[i]))
+            i++;
+        else
+            g_ptr_array_remove_index(table->incoming, i);
+    for (guint i = 0; i < table->incoming->len; i++) {
+        VmfIncoming *other = table->incoming->pdata[i];
+        if (!is_under_way(other))
+            continue;
+        under_way++;
+        if (strcmp(vmf_incoming_uuid(other), vmf_incoming_uuid(incoming)) == 0) {
+            g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "this VM is on its way to %s already",
+                        table->context->me->fqdn);
+            return FALSE;
+        }
+    }
+    if (under_way >= table->context->policy->parallel_jobs) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
+                    "%s takes %u VMs at a time ([migration] parallel-jobs); try again later",
+                    table->context->me->fqdn, table->context->policy->parallel_jobs);
+        return FALSE;
+    }
+    g_ptr_array_add(table->incoming, vmf_incoming_ref(incoming));
+    return TRUE;
+}
+
+static VmfIncoming *
+incoming_from_offer(Session *session, const char *migration, GVariant *vm, GError **error)
+{
+    const char *uuid = "", *name = "";
+    VmfIncomingVm facts = {.migration = migration};
+    g_variant_lookup(vm, "uuid", "&s", &uuid);
+    g_variant_lookup(vm, "name", "&s", &name);
+    g_variant_lookup(vm, "epoch", "t", &facts.epoch);
+    g_variant_lookup(vm, "persistent", "b", &facts.persistent);
+    facts.uuid = uuid;
+    facts.name = name;
+    return vmf_incoming_new(session->table->context, &facts,
+                            vmf_channel_peer(session->channel)->sid, session->fqdn,
+                            session->channel, error);
+}
+
+static gboolean
+on_offer(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration, GVariant *vm,
+         const char *definition, Session *session)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfIncoming) incoming = incoming_from_offer(session, migration, vm, &error);
+    if (incoming && admit(session->table, incoming, &error) &&
+        vmf_incoming_offer(incoming, definition, &error))
+        vmf_peer1_complete_offer(object, call);
+    else
+        g_dbus_method_invocation_return_gerror(call, error);
+    return TRUE;
+}
+
+static GVariant *
+bytes_to_variant(GBytes *bytes)
+{
+    return g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, bytes, TRUE);
+}
+
+static gboolean
+on_prepare(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration,
+           GVariant *parameters, GVariant *begin_cookie, Session *session)
+{
+    g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
+    if (incoming == NULL)
+        return TRUE;
+    gboolean auto_converge = FALSE;
+    guint64 bandwidth = 0;
+    g_variant_lookup(parameters, "auto-converge", "b", &auto_converge);
+    g_variant_lookup(parameters, "bandwidth-mib", "t", &bandwidth);
+    g_autoptr(GBytes) cookie = g_variant_get_data_as_bytes(begin_cookie), answer = NULL;
+    g_autofree gchar *stream = NULL;
+    g_autoptr(GError) error = NULL;
+    if (vmf_incoming_prepare(incoming, auto_converge, bandwidth, cookie, &answer, &stream, &error))
+        vmf_peer1_complete_prepare(object, call, bytes_to_variant(answer), stream);
+    else
+        g_dbus_method_invocation_return_gerror(call, error);
+    return TRUE;
+}
+
+static gboolean
+on_grant(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration, guint64 epoch,
+         GVariant *perform_cookie, Session *session)
+{
+    g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
+    if (incoming == NULL)
+        return TRUE;
+    g_autoptr(GBytes) cookie = g_variant_get_data_as_bytes(perform_cookie);
+    guint64 new_epoch, acquire_us;
+    g_autoptr(GError) error = NULL;
+    if (vmf_incoming_grant(incoming, epoch, cookie, &new_epoch, &acquire_us, &error))
+        vmf_peer1_complete_grant(object, call, new_epoch, acquire_us);
+    else
+        g_dbus_method_invocation_return_gerror(call, error);
+    return TRUE;
+}
+
+/* A source that was cut off asks again, perhaps a vmferryd that was started since. */
+static gboolean
+journal_says_running(Session *session, const char *migration)
+{
+    g_autoptr(VmfJournalEntry)
+        entry = vmf_journal_find(session->table->context->journal, migration);
+    return entry && entry->role == VMF_ROLE_DESTINATION && entry->state == VMF_STATE_RUNNING &&
+           strcmp(entry->peer, session->fqdn) == 0;
+}
+
+static gboolean
+on_await_running(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration,
+                 Session *session)
+{
+    g_autoptr(GError) error = NULL;
+    if (journal_says_running(session, migration)) {
+        vmf_peer1_complete_await_running(object, call);
+        return TRUE;
+    }
+    g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
+    if (incoming && vmf_incoming_await_running(incoming, &error))
+        vmf_peer1_complete_await_running(object, call);
+    else if (incoming)
+        g_dbus_method_invocation_return_gerror(call, error);
+    return TRUE;
+}
+
+static gboolean
+on_await_finished(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration,
+                  Session *session)
+{
+    g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) cookie = NULL;
+    if (incoming && vmf_incoming_await_finished(incoming, &cookie, &error))
+        vmf_peer1_complete_await_finished(object, call, bytes_to_variant(cookie));
+    else if (incoming)
+        g_dbus_method_invocation_return_gerror(call, error);
+    return TRUE;
+}
+
+static gboolean
+on_await_announced(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration,
+                   Session *session)
+{
+    g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
+    g_autoptr(GError) error = NULL;
+    if (incoming && vmf_incoming_await_announced(incoming, &error))
+        vmf_peer1_complete_await_announced(object, call);
+    else if (incoming)
+        g_dbus_method_invocation_return_gerror(call, error);
+    return TRUE;
+}
+
+static gboolean
+on_abort(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration, const char *reason,
+         Session *session)
+{
+    g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
+    g_autoptr(GError) error = NULL;
+    if (incoming && vmf_incoming_abort(incoming, reason, &error))
+        vmf_peer1_complete_abort(object, call);
+    else if (incoming)
+        g_dbus_method_invocation_return_gerror(call, error);
+    return TRUE;
+}
+
+static gboolean
+on_query(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration, Session *session)
+{
+    g_autoptr(VmfIncoming) incoming = find(session, migration);
+    vmf_peer1_complete_query(object, call,
+                             incoming ? vmf_state_name(vmf_incoming_state(incoming)) : "unknown");
+    return TRUE;
+}
+
+/* ---- connections ---- */
+
+static gpointer
+session_end(gpointer data)
+{
+    Session *session = data;
+    VmfPeerTable *table = session->table;
+    g_autoptr(GPtrArray) mine = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_incoming_unref);
+    g_mutex_lock(&table->lock);
+    for (guint i = table->incoming->len; i-- > 0;) {
+        VmfIncoming *incoming = table->incoming->pdata[i];
+        if (vmf_incoming_control(incoming) == session->channel)
+            g_ptr_array_add(mine, vmf_incoming_ref(incoming));
+    }
+    g_mutex_unlock(&table->lock);
+
+    for (guint i = 0; i < mine->len; i++)
+        vmf_incoming_peer_lost(mine->pdata[i]);
+
+    g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(session->skeleton));
+    g_object_unref(session->skeleton);
+    g_object_unref(session->bus);
+    vmf_channel_unref(session->channel);
+    g_free(session->fqdn);
+    g_free(session);
+    return NULL;
+}
+
+static void
+on_closed(GDBusConnection *bus, gboolean vanished, GError *error, Session *session)
+{
+    /* Aborting asks libvirt and the share: not in the main loop. */
+    g_thread_unref(g_thread_new("vmf-peer-end", session_end, session));
+}
+
+static void
+connect_verbs(Session *session)
+{
+    g_dbus_interface_skeleton_set_flags(
+        G_DBUS_INTERFACE_SKELETON(session->skeleton),
+        G_DBUS_INTERFACE_SKELETON_FLAGS_HANDLE_METHOD_INVOCATIONS_IN_THREAD);
+    static const struct {
+        const char *signal;
+        GCallback handler;
+    } verbs[] = {
+        {"handle-hello", G_CALLBACK(on_hello)},
+        {"handle-offer", G_CALLBACK(on_offer)},
+        {"handle-prepare", G_CALLBACK(on_prepare)},
+        {"handle-grant", G_CALLBACK(on_grant)},
+        {"handle-await-running", G_CALLBACK(on_await_running)},
+        {"handle-await-finished", G_CALLBACK(on_await_finished)},
+        {"handle-await-announced", G_CALLBACK(on_await_announced)},
+        {"handle-abort", G_CALLBACK(on_abort)},
+        {"handle-query", G_CALLBACK(on_query)},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
+        g_signal_connect(session->skeleton, verbs[i].signal, verbs[i].handler, session);
+}
+
+gboolean
+vmf_peer_table_serve(VmfPeerTable *table, VmfChannel *channel, GError **error)
+{
+    g_autoptr(VmfChannel) owned = channel;
+    g_autoptr(VmfComputer) computer = vmf_directory_computer(
+        table->context->directory, vmf_channel_peer(channel)->account, error);
+    if (computer == NULL)
+        return FALSE;
+    int fd = vmf_channel_steal_fd(channel, error);
+    if (fd < 0)
+        return FALSE;
+    g_autoptr(GDBusConnection) bus = vmf_peer_dbus_over(fd, TRUE, error);
+    if (bus == NULL)
+        return FALSE;
+
+    Session *session = g_new0(Session, 1);
+    session->table = table;
+    session->channel = g_steal_pointer(&owned);
+    session->fqdn = g_strdup(computer->fqdn ? computer->fqdn : computer->account);
+    session->bus = g_steal_pointer(&bus);
+    session->skeleton = vmf_peer1_skeleton_new();
+    connect_verbs(session);
+    gboolean ok = g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(session->skeleton),
+                                                   session->bus, VMF_PEER_PATH, error);
+    g_signal_connect(session->bus, "closed", G_CALLBACK(on_closed), session);
+    g_dbus_connection_set_exit_on_close(session->bus, FALSE);
+    g_dbus_connection_start_message_processing(session->bus);
+    return ok;
+}
+
+void
+vmf_peer_table_adopt(VmfPeerTable *table, VmfIncoming *incoming)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
+    g_ptr_array_add(table->incoming, vmf_incoming_ref(incoming));
+}
+
+gboolean
+vmf_peer_table_join_stream(VmfPeerTable *table, VmfChannel *stream, GError **error)
+{
+    g_autoptr(VmfIncoming) found = NULL;
+    g_mutex_lock(&table->lock);
+    for (guint i = 0; i < table->incoming->len && found == NULL; i++)
+        if (g_strcmp0(vmf_incoming_stream_name(table->incoming->pdata[i]),
+                      vmf_channel_stream_name(stream)) == 0)
+            found = vmf_incoming_ref(table->incoming->pdata[i]);
+    g_mutex_unlock(&table->lock);
+    if (found)
+        return vmf_incoming_join_stream(found, stream, error);
+    vmf_channel_unref(stream);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "a memory stream came for no migration");
+    return FALSE;
+}
+
+gboolean
+vmf_peer_table_expects(VmfPeerTable *table, const char *uuid)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
+    for (guint i = 0; i < table->incoming->len; i++)
+        if (is_under_way(table->incoming->pdata[i]) &&
+            g_ascii_strcasecmp(vmf_incoming_uuid(table->incoming->pdata[i]), uuid) == 0)
+            return TRUE;
+    return FALSE;
+}
