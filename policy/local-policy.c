@@ -21,7 +21,7 @@ static const KeyRow rows[] = {
     {"vmferry", "group", KEY_STRING, AT(group)},
     {"vmferry", "port", KEY_NUMBER, AT(port), 1, G_MAXUINT16, 16016},
     {"vmferry", "keytab", KEY_PATH, AT(keytab), .text = "/etc/krb5.keytab"},
-    {"vmferry", "disk-user", KEY_STRING, AT(disk_user), .text = "vmferry"},
+    {"vmferry", "disk-user", KEY_STRING, AT(disk_user), .text = "vmferry-disk"},
     {"shares", "allow", KEY_SHARES, AT(shares)},
     {"guests", "kernels", KEY_PATHS, AT(kernels)},
     {"libvirt", "socket", KEY_PATH, AT(libvirt_socket), .text = "/run/libvirt/libvirt-sock"},

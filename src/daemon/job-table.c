@@ -19,7 +19,7 @@ typedef struct {
     VmfJobTable *table;
     VmfJob *job;
     VmfDbusJob *object;
-    gchar *path, *to;
+    gchar *path;
     VmfMigrateOptions options;
 } Move;
 
@@ -41,7 +41,6 @@ move_free(Move *move)
     g_object_unref(move->object);
     vmf_job_unref(move->job);
     g_free(move->path);
-    g_free(move->to);
     g_free(move);
 }
 
@@ -94,7 +93,7 @@ static gpointer
 run(gpointer data)
 {
     Move *move = data;
-    vmf_source_run(move->table->context, move->job, move->to, &move->options);
+    vmf_source_run(move->table->context, move->job, &move->options);
     g_timeout_add_seconds(KEEP_FINISHED_S, forget, move);
     return NULL;
 }
@@ -143,7 +142,6 @@ move_new(VmfJobTable *table, const VmfJobFacts *facts, const VmfMigrateOptions *
     Move *move = g_new0(Move, 1);
     move->table = table;
     move->job = vmf_job_new(facts);
-    move->to = g_strdup(facts->to);
     move->options = *options;
     move->path = g_strdup_printf("/org/vmferry1/job/%" G_GINT64_FORMAT, facts->number);
     move->object = vmf_dbus_job_skeleton_new();

@@ -17,6 +17,7 @@ VmfJobTable *vmf_job_table_new(const VmfContext *context, GDBusConnection *bus);
 
 /**
  * vmf_job_table_start() - begin to move a VM in a thread of its own
+ * @to: the destination's FQDN
  *
  * Returns: (transfer full): the job's object path, or VMF_ERROR_BUSY when another job has this VM or
  *   all slots are taken, or the journal's errors

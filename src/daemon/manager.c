@@ -5,6 +5,7 @@
 #include "src/daemon/doctor.h"
 #include "src/daemon/vm-admin.h"
 #include "src/daemon/vmf-dbus.h"
+#include "src/migrate/peer-link.h"
 
 #define JOBS_AT_MOST 1000
 

@@ -105,26 +105,22 @@ vmf_copy_watch_start(VmfHost *host, VmfJob *job, guint max_downtime_ms)
 }
 
 void
-vmf_copy_watch_stop(VmfCopyWatch *watch)
+vmf_copy_watch_end(VmfCopyWatch *watch)
 {
-    if (watch == NULL)
-        return;
-    g_cancellable_disconnect(vmf_job_cancellable(watch->job), watch->on_cancel);
     g_mutex_lock(&watch->lock);
     watch->over = TRUE;
     g_cond_signal(&watch->changed);
     g_mutex_unlock(&watch->lock);
+}
+
+void
+vmf_copy_watch_free(VmfCopyWatch *watch)
+{
+    if (watch == NULL)
+        return;
+    vmf_copy_watch_end(watch);
     g_thread_join(watch->thread);
-    /* The last pass is over faster than we look: one look for the totals. */
-    VmfJobProgress now;
-    if (vmf_host_job_progress(watch->host, vmf_job_facts(watch->job)->vm_uuid, &now, NULL) &&
-        now.bytes_processed > 0) {
-        VmfProgress progress = {.memory_total = now.bytes_total,
-                                .memory_processed = now.bytes_processed,
-                                .rate = now.bytes_per_s,
-                                .iteration = now.iteration};
-        vmf_job_set_progress(watch->job, &progress);
-    }
+    g_cancellable_disconnect(vmf_job_cancellable(watch->job), watch->on_cancel);
     g_mutex_clear(&watch->lock);
     g_cond_clear(&watch->changed);
     g_free(watch);

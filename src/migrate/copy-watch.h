@@ -17,6 +17,9 @@ typedef struct _VmfCopyWatch VmfCopyWatch;
 
 VmfCopyWatch *vmf_copy_watch_start(VmfHost *host, VmfJob *job, guint max_downtime_ms);
 
-/** vmf_copy_watch_stop() - Perform has returned; joins the thread */
-void vmf_copy_watch_stop(VmfCopyWatch *watch);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfCopyWatch, vmf_copy_watch_stop)
+/** vmf_copy_watch_end() - Perform has returned: no more questions to libvirt. Does not wait */
+void vmf_copy_watch_end(VmfCopyWatch *watch);
+
+/** vmf_copy_watch_free() - ends it and joins its thread, which may wait for libvirt's last answer */
+void vmf_copy_watch_free(VmfCopyWatch *watch);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfCopyWatch, vmf_copy_watch_free)

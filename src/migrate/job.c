@@ -151,8 +151,7 @@ void
 vmf_job_finish(VmfJob *job, VmfOutcome outcome, const GError *error)
 {
     g_mutex_lock(&job->lock);
-    gboolean first = job->outcome == VMF_OUTCOME_NONE;
-    if (first) {
+    if (job->outcome == VMF_OUTCOME_NONE) {
         job->outcome = outcome;
         job->ended_us = g_get_monotonic_time();
         job->uncancellable = TRUE;
@@ -160,8 +159,20 @@ vmf_job_finish(VmfJob *job, VmfOutcome outcome, const GError *error)
         g_clear_pointer(&job->waiting_for, g_free);
     }
     g_mutex_unlock(&job->lock);
-    if (first)
-        tell(job);
+}
+
+void
+vmf_job_publish(VmfJob *job)
+{
+    tell(job);
+}
+
+void
+vmf_job_set_memory_bytes(VmfJob *job, guint64 bytes)
+{
+    g_mutex_lock(&job->lock);
+    job->progress.memory_processed = bytes;
+    g_mutex_unlock(&job->lock);
 }
 
 static void

@@ -58,11 +58,17 @@ void vmf_job_set_epoch(VmfJob *job, guint64 epoch);
 void vmf_job_set_downtime(VmfJob *job, gint64 us);
 void vmf_job_set_handover(VmfJob *job, gint64 us);
 
+/** vmf_job_set_memory_bytes() - what was sent in all, when it is known exactly */
+void vmf_job_set_memory_bytes(VmfJob *job, guint64 bytes);
+
 /**
- * vmf_job_finish() - how it ended; once
+ * vmf_job_finish() - how it ended; once. Its watcher is told by vmf_job_publish()
  * @error: (nullable) (transfer none)
  */
 void vmf_job_finish(VmfJob *job, VmfOutcome outcome, const GError *error);
+
+/** vmf_job_publish() - tell the watcher; after the report has reached the journal */
+void vmf_job_publish(VmfJob *job);
 
 /** vmf_job_report() - the "vmferry.migrate/1" object as JSON text. (transfer full) */
 gchar *vmf_job_report(VmfJob *job);

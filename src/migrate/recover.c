@@ -28,16 +28,6 @@ adopt_phases(VmfDiskClient *disks, const char *migration)
     return phases;
 }
 
-static VmfComputer *
-unknown_computer(const char *name)
-{
-    VmfComputer *computer = g_new0(VmfComputer, 1);
-    computer->account = g_strdup(name);
-    computer->fqdn = g_strdup(name);
-    computer->group_sids = g_ptr_array_new();
-    return computer;
-}
-
 /* No disk process: the host was restarted, and QEMU with it. Nothing here can be resumed. */
 static void
 close_entry(const VmfContext *context, const VmfJournalEntry *entry, VmfState state)
@@ -91,9 +81,6 @@ vmf_recover_source(const VmfContext *context, const VmfJournalEntry *entry)
     source.phases = adopt_phases(source.disks, source.migration);
     source.begun = TRUE;
     source.qemu = vmf_qemu_process_find(NULL, source.name, source.uuid, NULL);
-    source.destination = vmf_peer_find(context, entry->peer, NULL);
-    if (source.destination == NULL)
-        source.destination = unknown_computer(entry->peer);
     g_autoptr(VmfVmInfo) info = vmf_host_lookup(context->host, source.uuid, NULL);
     source.persistent = info && info->persistent;
     VmfOutcome outcome = decide(&source, &why);

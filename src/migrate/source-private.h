@@ -14,17 +14,17 @@ typedef struct {
     const VmfContext *context;
     VmfJob *job;
     const VmfMigrateOptions *options;
-    const char *migration, *uuid, *name; /* the job's */
+    const char *migration, *uuid, *name, *to; /* the job's; @to is an FQDN */
     VmfState state;
     guint64 epoch; /* under which this host owns the disks, or owned them when it released */
 
-    VmfComputer *destination;
     VmfPeerLink *peer;
     VmfDiskClient *disks;
     VmfPhases *phases;
     VmfPhaseParams params;
     VmfQemuProcess *qemu;
     VmfMemoryStream *memory;
+    VmfCopyWatch *watch;
     gboolean persistent;
     gboolean begun; /* libvirt waits for our Confirm */
 

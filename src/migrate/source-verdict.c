@@ -106,7 +106,7 @@ after_failure(VmfSource *source, gboolean *down)
 static void
 reconnect(VmfSource *source)
 {
-    VmfPeerLink *again = vmf_peer_link_open(source->context, source->destination->fqdn, NULL);
+    VmfPeerLink *again = vmf_peer_link_open(source->context, source->to, NULL);
     if (again == NULL)
         return;
     vmf_peer_link_free(source->peer); /* none yet after a restart */
@@ -121,20 +121,20 @@ vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
         g_autoptr(GError) error = NULL;
         if (source->peer == NULL)
             g_set_error(&error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "no connection to %s",
-                        source->destination->fqdn);
+                        source->to);
         else if (vmf_peer1_call_await_running_sync(vmf_peer_link_proxy(source->peer),
                                                    source->migration, NULL, &error)) {
             vmf_job_set_waiting(source->job, NULL);
             return VMF_VERDICT_THEIRS;
         }
-        vmf_error_from_dbus(&error, source->destination->fqdn);
+        vmf_error_from_dbus(&error, source->to);
         if (!g_error_matches(error, VMF_ERROR, VMF_ERROR_UNREACHABLE)) {
             g_clear_error(why);
             *why = g_steal_pointer(&error);
             return after_failure(source, down);
         }
         g_message("'%s' belongs to %s now; waiting for it to say that the guest runs: %s",
-                  source->name, source->destination->fqdn, error->message);
+                  source->name, source->to, error->message);
         vmf_job_set_waiting(source->job, error->message);
         back_off(&wait_ms);
         reconnect(source);

@@ -7,8 +7,6 @@
 #include "src/migrate/vm-disks.h"
 #include "src/vm/cookie.h"
 
-#define CALL_TIMEOUT_MS 120000 /* Offer, Prepare: the other host may have to start processes */
-
 gboolean
 vmf_source_enter(VmfSource *source, VmfState next, GError **error)
 {
@@ -40,7 +38,7 @@ static gboolean
 answered(VmfSource *source, gboolean ok, GError **error)
 {
     if (!ok)
-        vmf_error_from_dbus(error, source->destination->fqdn);
+        vmf_error_from_dbus(error, source->to);
     return ok;
 }
 
@@ -103,13 +101,14 @@ static gboolean
 offer(VmfSource *source, const char *xml, GError **error)
 {
     GVariantDict vm;
+    if (!vmf_source_enter(source, VMF_STATE_OFFERED, error))
+        return FALSE;
     g_variant_dict_init(&vm, NULL);
     g_variant_dict_insert(&vm, "uuid", "s", source->uuid);
     g_variant_dict_insert(&vm, "name", "s", source->name);
     g_variant_dict_insert(&vm, "epoch", "t", source->epoch);
     g_variant_dict_insert(&vm, "persistent", "b", source->persistent);
-    return vmf_source_enter(source, VMF_STATE_OFFERED, error) &&
-           answered(source,
+    return answered(source,
                     vmf_peer1_call_offer_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                               g_variant_dict_end(&vm), xml, NULL, error),
                     error);
@@ -120,12 +119,13 @@ prepare(VmfSource *source, GBytes *begin_cookie, GBytes **prepare_cookie, gchar 
         GError **error)
 {
     GVariantDict parameters;
+    if (!vmf_source_enter(source, VMF_STATE_PREPARED, error))
+        return FALSE;
     g_variant_dict_init(&parameters, NULL);
     g_variant_dict_insert(&parameters, "auto-converge", "b", source->params.auto_converge);
     g_variant_dict_insert(&parameters, "bandwidth-mib", "t", source->params.bandwidth_mib);
     g_autoptr(GVariant) answer = NULL;
-    if (!vmf_source_enter(source, VMF_STATE_PREPARED, error) ||
-        !answered(source,
+    if (!answered(source,
                   vmf_peer1_call_prepare_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                               g_variant_dict_end(&parameters),
                                               bytes_to_variant(begin_cookie), &answer, stream, NULL,
@@ -171,16 +171,13 @@ begin(VmfSource *source, GBytes **cookie, gchar **xml, GError **error)
 }
 
 static gboolean
-set_up(VmfSource *source, const char *to, GBytes **prepare_cookie, GError **error)
+set_up(VmfSource *source, GBytes **prepare_cookie, GError **error)
 {
     g_autoptr(GBytes) begin_cookie = NULL;
     g_autofree gchar *xml = NULL, *stream = NULL;
     if (!check_vm(source, error) || !find_disks(source, error))
         return FALSE;
-    source->destination = vmf_peer_find(source->context, to, error);
-    if (source->destination == NULL)
-        return FALSE;
-    source->peer = vmf_peer_link_open(source->context, source->destination->fqdn, error);
+    source->peer = vmf_peer_link_open(source->context, source->to, error);
     source->qemu = source->peer ? vmf_qemu_process_find(NULL, source->name, source->uuid, error)
                                 : NULL;
     if (source->qemu == NULL)
@@ -203,8 +200,8 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
         return FALSE;
     g_autofree gchar *path = vmf_vm_disks_mig_socket(source->context, source->uuid, "out");
     g_autofree gchar *uri = g_strconcat("unix://", path, NULL);
-    VmfCopyWatch *watch = vmf_copy_watch_start(source->context->host, source->job,
-                                               source->options->max_downtime_ms);
+    source->watch = vmf_copy_watch_start(source->context->host, source->job,
+                                         source->options->max_downtime_ms);
     VmfPhaseResult result = vmf_phases_perform(source->phases, &source->params, uri, prepare_cookie,
                                                perform_cookie, error);
     if (result == VMF_PHASE_DONE) {
@@ -213,7 +210,7 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
     } else if (result == VMF_PHASE_REFUSED) {
         source->begun = FALSE; /* libvirt has ended the job: there is nothing to confirm */
     }
-    vmf_copy_watch_stop(watch);
+    vmf_copy_watch_end(source->watch);
     vmf_job_enter_stage(source->job, VMF_STAGE_STATE);
     if (result != VMF_PHASE_DONE) {
         if (!still_wanted(source, NULL)) {
@@ -283,7 +280,7 @@ clean_up(VmfSource *source, gboolean down)
     g_autoptr(GBytes) cookie = finish_cookie(source);
     if (!vmf_source_end_here(source, cookie, &error)) {
         g_warning("'%s' runs on %s, but its paused copy here could not be removed: %s",
-                  source->name, source->destination->fqdn, error->message);
+                  source->name, source->to, error->message);
         g_clear_error(&error);
     }
     if (!vmf_source_enter(source, VMF_STATE_GONE, &error))
@@ -293,7 +290,7 @@ clean_up(VmfSource *source, gboolean down)
         !vmf_peer1_call_await_announced_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                              NULL, &error)) {
         g_dbus_error_strip_remote_error(error);
-        g_warning("'%s' on %s: %s", source->name, source->destination->fqdn, error->message);
+        g_warning("'%s' on %s: %s", source->name, source->to, error->message);
     }
 }
 
@@ -332,11 +329,11 @@ vmf_source_see_it_run(VmfSource *source, GError **why)
 }
 
 static VmfOutcome
-move(VmfSource *source, const char *to, GError **why)
+move(VmfSource *source, GError **why)
 {
     g_autoptr(GBytes) prepare_cookie = NULL;
     g_autoptr(GBytes) perform_cookie = NULL;
-    if (!set_up(source, to, &prepare_cookie, why) ||
+    if (!set_up(source, &prepare_cookie, why) ||
         !copy_memory(source, prepare_cookie, &perform_cookie, why))
         return vmf_source_keep(source, *why);
     if (!hand_over(source, perform_cookie, why) &&
@@ -357,6 +354,7 @@ vmf_source_init(VmfSource *source, const VmfContext *context, VmfJob *job,
         .migration = facts->migration,
         .uuid = facts->vm_uuid,
         .name = facts->vm_name,
+        .to = facts->to,
         .state = vmf_role_first_state(VMF_ROLE_SOURCE),
         .params = {.uuid = facts->vm_uuid,
                    .name = facts->vm_name,
@@ -378,29 +376,31 @@ vmf_source_clear(VmfSource *source)
     g_clear_pointer(&source->peer, vmf_peer_link_free);
     g_clear_pointer(&source->disks, vmf_disk_client_unref);
     g_clear_pointer(&source->qemu, vmf_qemu_process_free);
-    g_clear_pointer(&source->destination, vmf_computer_free);
+    g_clear_pointer(&source->watch, vmf_copy_watch_free);
     g_mutex_clear(&source->lock);
 }
 
 void
 vmf_source_report(VmfSource *source, VmfOutcome outcome, const GError *why)
 {
+    if (source->memory)
+        vmf_job_set_memory_bytes(source->job, vmf_memory_stream_bytes(source->memory));
     vmf_job_finish(source->job, outcome, why);
     g_autofree gchar *report = vmf_job_report(source->job);
     g_autoptr(GError) error = NULL;
     if (!vmf_journal_finish(source->context->journal, vmf_job_facts(source->job)->number, report,
                             &error))
         g_warning("%s", error->message);
+    vmf_job_publish(source->job);
 }
 
 void
-vmf_source_run(const VmfContext *context, VmfJob *job, const char *to,
-               const VmfMigrateOptions *options)
+vmf_source_run(const VmfContext *context, VmfJob *job, const VmfMigrateOptions *options)
 {
     VmfSource source;
     g_autoptr(GError) why = NULL;
     vmf_source_init(&source, context, job, options);
-    VmfOutcome outcome = move(&source, to, &why);
+    VmfOutcome outcome = move(&source, &why);
     vmf_source_report(&source, outcome, why);
     vmf_source_clear(&source);
 }

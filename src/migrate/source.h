@@ -23,10 +23,5 @@ typedef struct {
     guint64 bandwidth_mib; /* 0: no limit */
 } VmfMigrateOptions;
 
-/**
- * vmf_source_run() - move @job's VM. Blocking; the job is finished on return.
- *
- * @to: the destination, as a user calls it
- */
-void vmf_source_run(const VmfContext *context, VmfJob *job, const char *to,
-                    const VmfMigrateOptions *options);
+/** vmf_source_run() - move @job's VM to the host @job names. Blocking; the job is finished on return */
+void vmf_source_run(const VmfContext *context, VmfJob *job, const VmfMigrateOptions *options);
