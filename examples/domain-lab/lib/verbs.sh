@@ -6,7 +6,8 @@ lab_main() {
     local verb=${1:-help}
     [ $# -eq 0 ] || shift
     case $verb in
-    up | down | status | shell | logs) "verb_$verb" "$@" ;;
+    up | down | status | shell | logs | guest) "verb_$verb" "$@" ;;
+    vm-create | vm-delete) "verb_${verb/-/_}" "$@" ;;
     help | -h | --help) lab_help ;;
     *) usage_error "there is no verb \"$verb\"" ;;
     esac
@@ -19,6 +20,11 @@ lab down                 end all of it
 lab status               what runs where
 lab shell HOST [CMD...]  a shell in a host, or one command with its exit status
 lab logs HOST [-f]       the logs of a host
+lab vm-create NAME [--disk raw|qcow2:SIZE]... [--memory MIB] [--cmdline ARGS] [--on HOST [--start]]
+                         a further guest: its folder on the share and its definition
+lab vm-delete NAME       remove it everywhere
+lab guest NAME COMMAND [ARGUMENT]
+                         tell a guest something: status, dirty MIB, records on|off|N, scan, ...
 END
 }
 
@@ -32,12 +38,14 @@ verb_up() {
         return 0
     fi
     images_ensure
-    rm -rf "$LAB_DIR"/{storage,share,hosts,log,run}
+    rm -rf "$LAB_DIR"/{storage,share,hosts,log,guest}
     mkdir -p "$LAB_DIR"/{share,log}
+    guest_tools_build
     save_settings
     sandbox_start "$LAB_DIR" "$LAB_DIR/storage" "$LAB_IMAGES/store"
     [ -n "${VMFERRY_LAB_KEEP:-}" ] || trap 'sandbox_stop "$LAB_DIR"' EXIT
     network_up
+    watch_start
     # shellcheck disable=SC2046
     together $(all_hosts) -- host_run
     say "hosts started: $(all_hosts)"
@@ -83,7 +91,7 @@ verb_shell() {
     if [ $# -eq 1 ]; then
         set -- "$1" bash
     fi
-    host_exec "$@"
+    host_exec "$@" || exit
 }
 
 verb_logs() {
