@@ -28,6 +28,13 @@ vmf_error_quark(void)
     return (GQuark)quark;
 }
 
+/* GDBus decodes an error when the reply arrives: the domain must be known before the first call. */
+__attribute__((constructor)) static void
+register_domain(void)
+{
+    vmf_error_quark();
+}
+
 const char *
 vmf_error_code_name(const GError *error)
 {

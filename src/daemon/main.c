@@ -230,14 +230,6 @@ on_terminate(gpointer loop)
     return G_SOURCE_CONTINUE;
 }
 
-static GLogWriterOutput
-write_log(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer data)
-{
-    return g_log_writer_is_journald(STDERR_FILENO)
-               ? g_log_writer_journald(level, fields, n_fields, data)
-               : g_log_writer_standard_streams(level, fields, n_fields, data);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -263,7 +255,6 @@ main(int argc, char **argv)
     umask(0077);
     prctl(PR_SET_DUMPABLE, 0);
     signal(SIGPIPE, SIG_IGN);
-    g_log_set_writer_func(write_log, NULL, NULL);
 
     VmfDaemon daemon = {0};
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
