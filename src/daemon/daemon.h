@@ -17,4 +17,6 @@ typedef struct {
     GDBusConnection *bus;
     VmfJobTable *jobs;
     VmfPeerTable *peers;
+    GMutex hooks;       /* one of libvirt's hooks, or the reconciler, at a time per daemon */
+    GHashTable *hooked; /* (element-type utf8): UUIDs libvirt has started since; by hooks */
 } VmfDaemon;

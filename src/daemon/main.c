@@ -13,6 +13,7 @@
 #include "src/daemon/daemon.h"
 #include "src/daemon/listener.h"
 #include "src/daemon/manager.h"
+#include "src/daemon/vm-admin.h"
 #include "src/migrate/recover.h"
 #include "src/migrate/vm-disks.h"
 
@@ -128,7 +129,7 @@ start_tickets(VmfContext *context, GError **error)
 
 /* What a vmferryd before this one left unfinished; each move waits for its own fault to heal. */
 typedef struct {
-    const VmfContext *context;
+    VmfDaemon *daemon;
     VmfJournalEntry *entry; /* of a source, or */
     VmfIncoming *incoming;
 } Unfinished;
@@ -137,8 +138,9 @@ static gpointer
 recover(gpointer data)
 {
     Unfinished *move = data;
+    vmf_vm_admin_wait_for_libvirt(move->daemon);
     if (move->entry)
-        vmf_recover_source(move->context, move->entry);
+        vmf_recover_source(&move->daemon->context, move->entry);
     else
         vmf_incoming_recover(move->incoming);
     g_clear_pointer(&move->entry, vmf_journal_entry_free);
@@ -147,15 +149,44 @@ recover(gpointer data)
     return NULL;
 }
 
+typedef struct {
+    VmfDaemon *daemon;
+    GPtrArray *uuids;
+} Leftovers;
+
+static gpointer
+reconcile(gpointer data)
+{
+    Leftovers *left = data;
+    vmf_vm_admin_reconcile(left->daemon, left->uuids);
+    g_ptr_array_unref(left->uuids);
+    g_free(left);
+    return NULL;
+}
+
+static void
+forget_uuid(GPtrArray *uuids, const char *uuid)
+{
+    for (guint i = uuids->len; i-- > 0;)
+        if (strcmp(uuids->pdata[i], uuid) == 0)
+            g_ptr_array_remove_index(uuids, i);
+}
+
+/* Before the first hook or peer is served. */
 static gboolean
 recover_all(VmfDaemon *daemon, GError **error)
 {
     const VmfContext *context = &daemon->context;
     g_autoptr(GPtrArray) open = vmf_journal_list(context->journal, G_MAXINT, TRUE, error);
+    Leftovers *left = g_new0(Leftovers, 1);
+    *left = (Leftovers){daemon, vmf_vm_admin_find_disks(daemon)};
+    for (guint i = 0; open && i < open->len; i++)
+        forget_uuid(left->uuids, ((VmfJournalEntry *)open->pdata[i])->vm_uuid);
+    g_thread_unref(g_thread_new("vmf-reconcile", reconcile, left));
     while (open && open->len > 0) {
         VmfJournalEntry *entry = g_ptr_array_steal_index(open, open->len - 1);
         Unfinished *move = g_new0(Unfinished, 1);
-        move->context = context;
+        move->daemon = daemon;
         if (entry->role == VMF_ROLE_SOURCE) {
             move->entry = entry;
         } else {
@@ -190,6 +221,8 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
         g_prefix_error(error, "the system bus: ");
         return FALSE;
     }
+    g_mutex_init(&daemon->hooks);
+    daemon->hooked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     daemon->jobs = vmf_job_table_new(context, daemon->bus);
     daemon->peers = vmf_peer_table_new(context);
     return recover_all(daemon, error) && vmf_manager_export(daemon, error) &&

@@ -219,8 +219,65 @@ vmf_vm_admin_hook(VmfDaemon *daemon, const char *operation, const char *phase, c
     /* A VM on its way here has its disk process already, and ends it by itself if it fails. */
     if (vmf_peer_table_expects(daemon->peers, uuid))
         return TRUE;
+    g_mutex_lock(&daemon->hooks);
+    g_hash_table_add(daemon->hooked, g_ascii_strdown(uuid, -1));
+    g_mutex_unlock(&daemon->hooks);
     if (ended)
         return vmf_vm_disks_stop(&daemon->context, uuid, error);
     VmfVmDisks vm = {uuid, name, (const VmfDomainDisk *const *)disks->pdata, disks->len};
     return vmf_vm_disks_start(&daemon->context, &vm, xml, error);
+}
+
+/* ---- after a restart ---- */
+
+GPtrArray *
+vmf_vm_admin_find_disks(VmfDaemon *daemon)
+{
+    GPtrArray *uuids = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) folder = g_dir_open(daemon->context.run_dir, 0, NULL);
+    const char *name;
+    while (folder && (name = g_dir_read_name(folder)) != NULL)
+        if (g_uuid_string_is_valid(name))
+            g_ptr_array_add(uuids, g_strdup(name));
+    return uuids;
+}
+
+static gboolean
+has_ended(VmfDaemon *daemon, const char *uuid)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfVmInfo) info = vmf_host_lookup(daemon->context.host, uuid, &error);
+    if (info)
+        return info->state == VMF_VM_OFF || info->state == VMF_VM_CRASHED;
+    return g_error_matches(error, VMF_ERROR, VMF_ERROR_CONFIG);
+}
+
+void
+vmf_vm_admin_wait_for_libvirt(VmfDaemon *daemon)
+{
+    for (guint wait_ms = 200;; wait_ms = MIN(wait_ms * 2, 10000)) {
+        g_autoptr(GPtrArray) vms = vmf_host_list(daemon->context.host, NULL);
+        if (vms)
+            return;
+        g_usleep((gulong)wait_ms * 1000);
+    }
+}
+
+void
+vmf_vm_admin_reconcile(VmfDaemon *daemon, GPtrArray *uuids)
+{
+    if (uuids->len == 0)
+        return;
+    vmf_vm_admin_wait_for_libvirt(daemon);
+    for (guint i = 0; i < uuids->len; i++) {
+        const char *uuid = uuids->pdata[i];
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&daemon->hooks);
+        if (g_hash_table_contains(daemon->hooked, uuid) ||
+            vmf_peer_table_expects(daemon->peers, uuid) || !has_ended(daemon, uuid))
+            continue;
+        g_message("VM %s ended while vmferryd did not run: its disks are released", uuid);
+        if (!vmf_vm_disks_stop(&daemon->context, uuid, &error))
+            g_warning("VM %s: %s", uuid, error->message);
+    }
 }

@@ -24,3 +24,20 @@ gboolean vmf_vm_admin_attach(VmfDaemon *daemon, const char *vm, const char *targ
  */
 gboolean vmf_vm_admin_hook(VmfDaemon *daemon, const char *operation, const char *phase,
                            const char *xml, GError **error);
+
+/**
+ * vmf_vm_admin_find_disks() - the disk processes that run now, before any hook is served
+ *
+ * Returns: (transfer full) (element-type utf8): UUIDs
+ */
+GPtrArray *vmf_vm_admin_find_disks(VmfDaemon *daemon);
+
+/**
+ * vmf_vm_admin_reconcile() - end the disk processes among @uuids whose VM ended while nobody listened
+ *
+ * Waits until libvirt answers. Those of unfinished moves are left to recovery. Blocking
+ */
+void vmf_vm_admin_reconcile(VmfDaemon *daemon, GPtrArray *uuids);
+
+/** vmf_vm_admin_wait_for_libvirt() - until libvirtd answers, however long */
+void vmf_vm_admin_wait_for_libvirt(VmfDaemon *daemon);
