@@ -7,8 +7,8 @@
 guest_tools_build() {
     mkdir -p "$LAB_DIR/bin" "$LAB_DIR/guest/vms"
     "$LAB_SOURCE/guest/build" "$LAB_IMAGES/kernel" "$LAB_DIR/guest"
-    gcc -std=gnu17 -O2 -D_GNU_SOURCE -o "$LAB_DIR/bin/guestctl" "$LAB_SOURCE/guest/guestctl.c"
-    gcc -std=gnu17 -O2 -D_GNU_SOURCE -o "$LAB_DIR/bin/watch" "$LAB_SOURCE/watch/watch.c"
+    gcc -std=gnu17 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -o "$LAB_DIR/bin/guestctl" "$LAB_SOURCE/guest/guestctl.c"
+    gcc -std=gnu17 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -o "$LAB_DIR/bin/watch" "$LAB_SOURCE/watch/watch.c"
 }
 
 # The observer of the guests' network, from now until the lab's end
@@ -109,10 +109,18 @@ verb_vm_delete() {
     in_lab podman exec fs1 /usr/lib/vmferry-lab/vm-files delete "$name" 2>"$LAB_DIR/log/vm-files.log"
 }
 
-# lab guest NAME COMMAND [ARGUMENT] - see guest/protocol.h
+# guest_tell NAME COMMAND [ARGUMENT] - see guest/protocol.h
+guest_tell() {
+    in_lab "$LAB_DIR/bin/guestctl" "$LAB_GUEST_NET.$(guest_number "$1")" \
+        "${VMFERRY_LAB_GUEST_TIMEOUT_MS:-10000}" "${@:2}"
+}
+
+guest_answers() {
+    VMFERRY_LAB_GUEST_TIMEOUT_MS=500 guest_tell "$1" status >/dev/null 2>&1
+}
+
 verb_guest() {
     [ $# -ge 2 ] || usage_error "guest NAME COMMAND [ARGUMENT]"
     load_settings
-    in_lab "$LAB_DIR/bin/guestctl" "$LAB_GUEST_NET.$(guest_number "$1")" \
-        "${VMFERRY_LAB_GUEST_TIMEOUT_MS:-10000}" "${@:2}" || exit
+    guest_tell "$@" || exit
 }

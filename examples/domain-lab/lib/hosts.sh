@@ -34,6 +34,16 @@ host_run() {
         -v "$dir/krb5.conf:/etc/krb5.conf:ro" -v "$dir/settings:/etc/vmferry-lab/settings:ro" \
         -v "$LAB_SOURCE/host:/usr/lib/vmferry-lab:ro" -v "$LAB_DIR/log/$host/lab:/var/log/lab" \
         "${options[@]}" "localhost/$image" tini -g -- sleep infinity >"$dir/id"
+    host_booted "$host"
+}
+
+# A host that was started is a machine that booted: it gets a boot id of its own, where the
+# containers would otherwise all show the kernel's.
+host_booted() {
+    local pid
+    pid=$(in_lab podman inspect -f '{{.State.Pid}}' "$1")
+    in_lab nsenter -t "$pid" -m sh -c 'cat /proc/sys/kernel/random/uuid >/run/boot-id &&
+        mount --bind /run/boot-id /proc/sys/kernel/random/boot_id'
 }
 
 # host_exec HOST COMMAND... - with COMMAND's input, output and exit status

@@ -7,7 +7,8 @@ lab_main() {
     [ $# -eq 0 ] || shift
     case $verb in
     up | down | status | shell | logs | guest) "verb_$verb" "$@" ;;
-    vm-create | vm-delete) "verb_${verb/-/_}" "$@" ;;
+    install | demo | cut | heal) "verb_$verb" "$@" ;;
+    vm-create | vm-delete | power-off | power-on) "verb_${verb/-/_}" "$@" ;;
     help | -h | --help) lab_help ;;
     *) usage_error "there is no verb \"$verb\"" ;;
     esac
@@ -23,12 +24,16 @@ lab logs HOST [-f]       the logs of a host
 lab vm-create NAME [--disk raw|qcow2:SIZE]... [--memory MIB] [--cmdline ARGS] [--on HOST [--start]]
                          a further guest: its folder on the share and its definition
 lab vm-delete NAME       remove it everywhere
+lab install              build vmferry again and replace what the running hosts have
+lab cut [--one-way] [--guests] HOST [HOST2] | heal
+lab power-off HOST | power-on HOST
 lab guest NAME COMMAND [ARGUMENT]
                          tell a guest something: status, dirty MIB, records on|off|N, scan, ...
 END
 }
 
 verb_up() {
+    local build
     require_commands
     mkdir -p "$LAB_DIR"
     exec 9>"$LAB_DIR/lock"
@@ -37,10 +42,15 @@ verb_up() {
         say "lab \"$LAB_NAME\" is already up"
         return 0
     fi
-    images_ensure
     rm -rf "$LAB_DIR"/{storage,share,hosts,log,guest}
     mkdir -p "$LAB_DIR"/{share,log}
+    vmferry_build &
+    build=$!
+    images_ensure
     guest_tools_build
+    wait "$build" || die "no lab without vmferry: its source does not build"
+    vmferry_stage
+    say "vmferry built"
     save_settings
     sandbox_start "$LAB_DIR" "$LAB_DIR/storage" "$LAB_IMAGES/store"
     [ -n "${VMFERRY_LAB_KEEP:-}" ] || trap 'sandbox_stop "$LAB_DIR"' EXIT
@@ -57,8 +67,17 @@ verb_up() {
     say "joined; in the group \"$LAB_GROUP\": $LAB_MEMBERS"
     # shellcheck disable=SC2046
     together fs1 $LAB_HVS -- start
-    say "lab \"$LAB_NAME\" is up; try: $0 shell hv1"
+    guest_create demo 100 "$(sed -n 's|.*<uuid>\(.*\)</uuid>.*|\1|p' "$LAB_SOURCE/guest/demo.xml")" 128 '' raw:64M
+    if vmferry_is_built; then
+        guest_define demo hv1
+        host_exec hv1 virsh -q start demo </dev/null
+        wait_for 60 'the guest demo' guest_answers demo
+        say "guest demo runs on hv1"
+    else
+        say "this tree builds no vmferryd yet: the hosts are up without it, and demo is not started"
+    fi
     trap - EXIT
+    say "lab \"$LAB_NAME\" is up; try: $0 shell hv1"
 }
 
 join() {

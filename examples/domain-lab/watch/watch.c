@@ -14,6 +14,7 @@
  *   SECONDS.NANOSECONDS HOST rarp MAC             (QEMU announces a guest)
  *   SECONDS.NANOSECONDS HOST garp MAC ADDRESS     (gratuitous ARP: the guest announces itself)
  *   SECONDS.NANOSECONDS HOST lost N               (the socket overflowed: N frames not seen)
+ *   SECONDS.NANOSECONDS HOST unplugged|plugged    (the port went away, came (back))
  *
  * BOOT is hexadecimal. Lines of one host are in order; lines of two hosts are in order as far as
  * they were read in one go, so sort by time before judging. When the log exceeds MIB (default
@@ -46,8 +47,8 @@
 #define FLUSH_MS  20
 
 struct port {
-    const char *host;
-    int fd;
+    const char *host, *name;
+    int fd; /* -1: the port is not there */
 };
 
 struct arp_ipv4 {
@@ -97,20 +98,41 @@ log_begin(const struct timespec *when, const char *host, const char *kind)
     fprintf(log_file, "%lld.%09ld %s %s", (long long)when->tv_sec, when->tv_nsec, host, kind);
 }
 
-static int
-port_open(const char *name)
+static void
+log_event(const char *host, const char *kind)
 {
-    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), on = 1, size = 8 << 20;
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    log_begin(&now, host, kind);
+    putc('\n', log_file);
+}
+
+static void
+port_open(struct port *port)
+{
+    int on = 1, size = 8 << 20;
     struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 
-    address.sll_ifindex = (int)if_nametoindex(name);
-    if (fd < 0 || address.sll_ifindex == 0 ||
-        setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        fail(name);
-    return fd;
+    address.sll_ifindex = (int)if_nametoindex(port->name);
+    if (address.sll_ifindex == 0)
+        return;
+    port->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (port->fd < 0 ||
+        setsockopt(port->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) < 0 ||
+        setsockopt(port->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0 ||
+        setsockopt(port->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0 ||
+        bind(port->fd, (struct sockaddr *)&address, sizeof address) < 0)
+        fail(port->name);
+    log_event(port->host, "plugged");
+}
+
+static void
+port_close(struct port *port)
+{
+    close(port->fd);
+    port->fd = -1;
+    log_event(port->host, "unplugged");
 }
 
 static void
@@ -151,8 +173,7 @@ see_beat(const struct timespec *when, const char *host, const uint8_t *mac,
     log_begin(when, host, "beat");
     fprintf(log_file, " %.*s", (int)strnlen(beat->name, sizeof beat->name), beat->name);
     log_mac(mac);
-    fprintf(log_file, " %016llx %llu %llu %llu %llu %llu %llu %u\n",
-            (int)strnlen(beat->name, sizeof beat->name), beat->name, (unsigned long long)beat->boot,
+    fprintf(log_file, " %016llx %llu %llu %llu %llu %llu %llu %u\n", (unsigned long long)beat->boot,
             (unsigned long long)beat->sequence, (unsigned long long)beat->monotonic_ns,
             (unsigned long long)beat->records, (unsigned long long)beat->record_mismatches,
             (unsigned long long)beat->io_errors, (unsigned long long)beat->memory_mismatches,
@@ -217,7 +238,7 @@ arrival(struct msghdr *message)
 
 /* Reads what has arrived, at most one batch; returns the number of frames. */
 static int
-port_read(const struct port *port)
+port_read(struct port *port)
 {
     static uint8_t frames[BATCH][FRAME_MAX], control[BATCH][64];
     struct mmsghdr messages[BATCH];
@@ -233,8 +254,10 @@ port_read(const struct port *port)
         messages[i].msg_hdr.msg_controllen = sizeof control[i];
     }
     n = recvmmsg(port->fd, messages, BATCH, MSG_DONTWAIT, NULL);
-    if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENETDOWN)
-        fail(port->host);
+    if (n < 0 && errno == ENETDOWN)
+        port_close(port);
+    else if (n < 0 && errno != EAGAIN && errno != EINTR)
+        fail(port->name);
     for (int i = 0; i < n; i++) {
         struct timespec when = arrival(&messages[i].msg_hdr);
 
@@ -251,7 +274,7 @@ note_losses(const struct port *port)
     struct timespec now;
 
     if (getsockopt(port->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) < 0)
-        fail(port->host);
+        fail(port->name);
     if (stats.tp_drops == 0)
         return;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -260,25 +283,35 @@ note_losses(const struct port *port)
 }
 
 static void
+port_serve(struct port *port)
+{
+    if (port->fd < 0)
+        port_open(port);
+    while (port->fd >= 0 && port_read(port) == BATCH)
+        ;
+    if (port->fd >= 0)
+        note_losses(port);
+}
+
+static void
 watch_forever(struct port *ports, nfds_t n_ports)
 {
     struct pollfd waits[PORTS_MAX];
 
-    for (nfds_t i = 0; i < n_ports; i++)
-        waits[i] = (struct pollfd){.fd = ports[i].fd, .events = POLLIN};
     for (;;) {
         struct timespec pause = {0, FLUSH_MS * 1000000L};
+        bool absent = false;
 
-        if (poll(waits, n_ports, -1) < 0 && errno != EINTR)
-            fail("poll");
-        nanosleep(&pause, NULL); /* the sockets collect; one batch costs less than many */
         for (nfds_t i = 0; i < n_ports; i++) {
-            while (port_read(&ports[i]) == BATCH)
-                ;
-            note_losses(&ports[i]);
+            port_serve(&ports[i]);
+            waits[i] = (struct pollfd){.fd = ports[i].fd, .events = POLLIN};
+            absent |= ports[i].fd < 0;
         }
         fflush(log_file);
         log_rotate();
+        if (poll(waits, n_ports, absent ? FLUSH_MS : -1) < 0 && errno != EINTR)
+            fail("poll");
+        nanosleep(&pause, NULL); /* the sockets collect: one batch costs less than many */
     }
 }
 
@@ -305,7 +338,7 @@ main(int argc, char **argv)
             return 2;
         }
         *equals = '\0';
-        ports[n_ports++] = (struct port){argv[i], port_open(equals + 1)};
+        ports[n_ports++] = (struct port){argv[i], equals + 1, -1};
     }
     watch_forever(ports, n_ports);
 }
