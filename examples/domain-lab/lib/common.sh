@@ -24,7 +24,6 @@ LAB_SHARE_URL=smb://fs1.$LAB_DNS/vms
 
 LAB_NET=10.99.0          # hosts
 LAB_GUEST_NET=10.98.0    # guests; .1 is the lab itself
-LAB_BEAT_PORT=9977       # guests' heartbeat, as in guest/protocol.h
 
 LAB_STARTED=$(date +%s%N)
 

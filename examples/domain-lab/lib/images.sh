@@ -50,7 +50,8 @@ images_recipe() {
     echo "$LAB_REALM $LAB_DOMAIN $LAB_PASSWORD $LAB_GROUP $LAB_NET"
 }
 
-# images_ensure - set LAB_IMAGES to a finished image folder, making it when there is none
+# images_ensure - set LAB_IMAGES to a finished image folder, making it when there is none.
+# Until images_unlock, nobody else makes or removes images.
 images_ensure() {
     local hash
     hash=$(images_recipe | sha256sum)
@@ -62,7 +63,27 @@ images_ensure() {
     if [ ! -e "$LAB_IMAGES/complete" ]; then
         images_make
     fi
+}
+
+images_unlock() {
     exec 8>&-
+}
+
+# A running lab holds a shared lock on the images it uses (sandbox-init)
+verb_prune() {
+    local images
+    exec 8>"$LAB_CACHE/lock"
+    flock 8
+    for images in "$LAB_CACHE"/images-*; do
+        [ -d "$images" ] || continue
+        if flock -n -x "$images/store" true; then
+            rm -rf "$images"
+            say "removed $images"
+        else
+            say "in use: $images"
+        fi
+    done
+    images_unlock
 }
 
 images_make() {

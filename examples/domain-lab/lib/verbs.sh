@@ -7,7 +7,7 @@ lab_main() {
     [ $# -eq 0 ] || shift
     case $verb in
     up | down | status | shell | logs | guest) "verb_$verb" "$@" ;;
-    install | demo | cut | heal) "verb_$verb" "$@" ;;
+    install | demo | cut | heal | prune) "verb_$verb" "$@" ;;
     vm-create | vm-delete | power-off | power-on) "verb_${verb/-/_}" "$@" ;;
     help | -h | --help) lab_help ;;
     *) usage_error "there is no verb \"$verb\"" ;;
@@ -16,19 +16,26 @@ lab_main() {
 
 lab_help() {
     cat <<'END'
-lab up                   start the domain, the file server and the VM hosts
+lab up                   start the domain, the file server and the VM hosts; demo runs on hv1
+lab demo                 move demo to the other host and back, and tell what was noticed
 lab down                 end all of it
 lab status               what runs where
-lab shell HOST [CMD...]  a shell in a host, or one command with its exit status
+lab shell HOST [CMD...]  a shell in a host, or one command with its input, output and status
 lab logs HOST [-f]       the logs of a host
+lab install              build vmferry again and replace what the running hosts have
+
 lab vm-create NAME [--disk raw|qcow2:SIZE]... [--memory MIB] [--cmdline ARGS] [--on HOST [--start]]
                          a further guest: its folder on the share and its definition
 lab vm-delete NAME       remove it everywhere
-lab install              build vmferry again and replace what the running hosts have
-lab cut [--one-way] [--guests] HOST [HOST2] | heal
-lab power-off HOST | power-on HOST
 lab guest NAME COMMAND [ARGUMENT]
                          tell a guest something: status, dirty MIB, records on|off|N, scan, ...
+
+lab cut [--one-way] [--guests] HOST [HOST2]
+                         drop every frame between two hosts, or between one and all others
+lab heal                 all of that
+lab power-off HOST       without a FIN, a flush or a good-bye
+lab power-on HOST        again, with a new boot id
+lab prune                remove cached images that no running lab uses
 END
 }
 
@@ -53,6 +60,7 @@ verb_up() {
     say "vmferry built"
     save_settings
     sandbox_start "$LAB_DIR" "$LAB_DIR/storage" "$LAB_IMAGES/store"
+    images_unlock
     [ -n "${VMFERRY_LAB_KEEP:-}" ] || trap 'sandbox_stop "$LAB_DIR"' EXIT
     network_up
     watch_start
@@ -123,7 +131,13 @@ verb_logs() {
 }
 
 verb_status() {
+    local host
     load_settings
     sandbox_outer "$LAB_DIR/sandbox.pid" >/dev/null || die "lab \"$LAB_NAME\" is down"
-    in_lab podman ps --format '{{.Names}} {{.Status}}'
+    echo "lab \"$LAB_NAME\" in $LAB_DIR"
+    for host in $(all_hosts); do
+        printf '%s %-12s ' "$host" "$(host_address "$host")"
+        in_lab podman exec "$host" /usr/lib/vmferry-lab/status 2>/dev/null || echo 'no power'
+    done
+    in_lab nft list set bridge lab cut | sed -n 's/.*elements = {\(.*\)}.*/cut: \1/p'
 }
