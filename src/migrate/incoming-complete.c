@@ -122,6 +122,11 @@ return_disks(VmfIncoming *incoming, GError **why)
         }
         if (disks && vmf_disk_client_release(incoming->disks, &next, NULL, &error))
             return VMF_STATE_RETURNED;
+        if (g_error_matches(error, VMF_ERROR, VMF_ERROR_CONFIG)) {
+            /* A write has passed the gate, though it was not answered. */
+            g_prefix_error(why, "%s: ", error->message);
+            return VMF_STATE_DOWN;
+        }
         g_message("'%s': giving it back to %s: %s", incoming->name, incoming->peer_fqdn,
                   error->message);
         g_usleep((gulong)wait_ms * 1000);
