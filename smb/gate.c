@@ -162,17 +162,13 @@ vmf_gate_enter(VmfGate *gate, const VmfGateLease *lease, VmfGateAccess access)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&gate->lock);
 
     gate->waiting++;
-    while (!is_gone(gate, lease) && !(asked && may_pass(gate, access))) {
-        if (!may_pass(gate, access))
-            g_cond_wait_until(&gate->changed, &gate->lock, g_get_monotonic_time() + ALIVE_CHECK_US);
-        if (hung_up(gate, lease)) {
-            gate->waiting--;
-            return VMF_PASS_GONE;
-        }
-        asked = TRUE;
+    gboolean gone = is_gone(gate, lease);
+    while (!gone && !may_pass(gate, access)) {
+        g_cond_wait_until(&gate->changed, &gate->lock, g_get_monotonic_time() + ALIVE_CHECK_US);
+        gone = hung_up(gate, lease) || is_gone(gate, lease);
     }
     gate->waiting--;
-    return is_gone(gate, lease) ? VMF_PASS_GONE : pass(gate, access);
+    return gone ? VMF_PASS_GONE : pass(gate, access);
 }
 
 void

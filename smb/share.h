@@ -76,10 +76,10 @@ struct _VmfShare {
 
 struct _VmfShareSession {
     const VmfShareOps *ops;
-    gboolean dead;       /* lost: see above */
-    gboolean known;      /* the server took our identity and gave us the share */
-    int watch_fd;        /* hangs up when the connection does; -1 none; owned by the session */
-    gint64 ticket_start; /* unix seconds; 0: not bound to a ticket */
+    _Atomic gboolean dead; /* lost: see above */
+    gboolean known;        /* the server took our identity and gave us the share */
+    int watch_fd;          /* hangs up when the connection does; -1 none; owned by the session */
+    gint64 ticket_start;   /* unix seconds; 0: not bound to a ticket */
     gint64 ticket_end;
 };
 

@@ -6,18 +6,6 @@
 #include <krb5.h>
 #include <string.h>
 
-#define HOUR_S 3600
-
-gint64
-vmf_ticket_rotation_due(VmfTicketTimes times)
-{
-    gint64 life = times.end - times.start;
-    gint64 due = times.start + life / 5 * 4;
-    if (life >= 5 * HOUR_S)
-        due = MIN(due, times.end - HOUR_S);
-    return due;
-}
-
 static gboolean
 is_service(const krb5_principal_data *principal, const char *service, const char *instance)
 {

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "smb/disk-set-internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Guest requests: many threads, one at a time through the session. */
+
+#define FULL_RETRY_MS  1000
+#define ALIVE_CHECK_US G_USEC_PER_SEC
+
+static const VmfShareAnswer not_sent = {VMF_SHARE_DEAD, ENOTCONN};
+
+/* The share lock is held. NULL: there is no session, or it holds no disks. */
+static VmfShareFile *
+file_for(const VmfDiskSet *set, VmfGatePass pass, guint disk)
+{
+    if (set->current == NULL)
+        return NULL;
+    return pass == VMF_PASS_OWNER ? set->current->owners[disk] : set->current->readers[disk];
+}
+
+int
+vmf_disk_set_read(VmfDiskSet *set, const VmfGateLease *lease, guint disk, void *buffer, gsize count,
+                  guint64 offset)
+{
+    while (TRUE) {
+        VmfGatePass pass = vmf_gate_enter(set->gate, lease, VMF_GATE_READ);
+        if (pass == VMF_PASS_GONE)
+            return ESHUTDOWN;
+
+        gsize got = 0;
+        g_mutex_lock(&set->share_lock);
+        VmfShareFile *file = file_for(set, pass, disk);
+        VmfShareAnswer answer = file != NULL ? vmf_share_read(file, buffer, count, offset, &got)
+                                             : not_sent;
+        if (answer.status != VMF_SHARE_OK)
+            vmf_disk_set_note_lost(set);
+        g_mutex_unlock(&set->share_lock);
+        vmf_gate_leave(set->gate);
+
+        if (answer.status == VMF_SHARE_OK) {
+            memset((char *)buffer + got, 0, count - got);
+            set->read_bytes += count;
+            return 0;
+        }
+    }
+}
+
+/*
+ * The share lock is held, and let go while waiting. The gate was left: a fenced gate's writes wait
+ * here to be made again by the recovery, in the order in which they were lost.
+ */
+static int
+wait_until_made_again(VmfDiskSet *set, const VmfGateLease *lease, VmfUnansweredWrite *write)
+{
+    while (!write->done && !write->dropped) {
+        g_cond_wait_until(&set->unanswered_changed, &set->share_lock,
+                          g_get_monotonic_time() + ALIVE_CHECK_US);
+        if (!write->done && vmf_gate_client_is_gone(set->gate, lease))
+            break;
+    }
+    g_queue_remove(&set->unanswered, write);
+    set->n_unanswered--;
+    return write->done ? 0 : ESHUTDOWN;
+}
+
+void
+vmf_disk_set_drop_unanswered(VmfDiskSet *set)
+{
+    for (GList *at = set->unanswered.head; at != NULL; at = at->next)
+        ((VmfUnansweredWrite *)at->data)->dropped = TRUE;
+    g_cond_broadcast(&set->unanswered_changed);
+}
+
+static void
+note_full(VmfDiskSet *set, gboolean full, guint disk)
+{
+    if (full == set->full)
+        return;
+    set->full = full;
+    if (full)
+        vmf_disk_set_say(set, "no room on the share for '%s': its writes wait and are tried again",
+                         set->list->entries[disk].url->url);
+    else
+        vmf_disk_set_say(set, NULL);
+}
+
+/* Returns: -1 when the write has to go through the gate again */
+static int
+write_once(VmfDiskSet *set, const VmfGateLease *lease, VmfUnansweredWrite *write)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
+    VmfShareFile *file = file_for(set, VMF_PASS_OWNER, write->disk);
+    VmfShareAnswer answer = file != NULL
+                                ? vmf_share_write(file, write->buffer, write->count, write->offset)
+                                : not_sent;
+    if (vmf_share_is_lost(answer))
+        vmf_disk_set_note_lost(set);
+    if (answer.status == VMF_SHARE_LOST) {
+        set->late_write_possible = TRUE;
+        g_queue_push_tail(&set->unanswered, write);
+        set->n_unanswered++;
+    }
+    vmf_gate_leave(set->gate);
+
+    if (answer.status == VMF_SHARE_LOST)
+        return wait_until_made_again(set, lease, write);
+    if (answer.status == VMF_SHARE_OK || answer.status == VMF_SHARE_FULL)
+        note_full(set, answer.status == VMF_SHARE_FULL, write->disk);
+    return answer.status == VMF_SHARE_OK ? 0 : -1;
+}
+
+int
+vmf_disk_set_write(VmfDiskSet *set, const VmfGateLease *lease, guint disk, const void *buffer,
+                   gsize count, guint64 offset)
+{
+    VmfUnansweredWrite write = {
+        .disk = disk,
+        .buffer = buffer,
+        .count = count,
+        .offset = offset,
+    };
+    int result = -1;
+    while (result < 0) {
+        if (vmf_gate_enter(set->gate, lease, VMF_GATE_WRITE) == VMF_PASS_GONE)
+            return ESHUTDOWN;
+        result = write_once(set, lease, &write);
+        if (result < 0 && set->full)
+            vmf_gate_pause(set->gate, FULL_RETRY_MS);
+    }
+    if (result == 0) {
+        set->written_bytes += count;
+        set->written_since_open += count;
+    }
+    return result;
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "smb/disk-set-internal.h"
+
+#include "smb/ticket-times.h"
+#include "src/base/error.h"
+
+/*
+ * What the owner thread does by itself: make new sessions, judge whose the disks are after a loss,
+ * make lost writes again, replace the session before its ticket ends, write the record's other
+ * slot. Each step leaves the set in a state from which the next call goes on.
+ */
+
+#define SETTLE_DELAY_US    50000
+#define SETTLE_RETRY_US    G_USEC_PER_SEC
+#define FIRST_RETRY_US     100000
+#define LAST_RETRY_US      (2 * G_USEC_PER_SEC)
+#define ROTATE_RETRY_US    (5 * G_USEC_PER_SEC)
+#define ROTATE_PATIENCE_US (2 * G_USEC_PER_SEC)
+#define ROTATE_BUSY_US     1000
+#define ROTATE_DRAIN_MS    140000
+
+/* --- settling --- */
+
+void
+vmf_disk_set_plan_settling(VmfDiskSet *set)
+{
+    set->settle_at = g_get_monotonic_time() + SETTLE_DELAY_US;
+    if (set->wake != NULL)
+        set->wake(set->data);
+}
+
+gboolean
+vmf_disk_set_settle(VmfDiskSet *set, GError **error)
+{
+    VmfDiskSession *session = set->current;
+    if (set->settle_at == 0 || session == NULL || session->store.file == NULL)
+        return TRUE;
+    set->settle_at = 0;
+    g_autoptr(GError) cause = NULL;
+    VmfOwnerRecord same = session->store.record;
+    if (vmf_owner_store_write(session->share, &session->store, set->list, set->account, &same,
+                              &cause)) {
+        vmf_owner_store_close(&session->store);
+        return TRUE;
+    }
+    if (session->share->dead) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    g_warning("the owner record's second slot: %s", cause->message);
+    set->settle_at = g_get_monotonic_time() + SETTLE_RETRY_US;
+    return TRUE;
+}
+
+static void
+settle_if_due(VmfDiskSet *set)
+{
+    if (set->settle_at == 0 || g_get_monotonic_time() < set->settle_at)
+        return;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
+    if (!vmf_disk_set_settle(set, NULL))
+        vmf_disk_set_note_lost(set);
+}
+
+/* --- a later attempt --- */
+
+static void
+try_later(VmfDiskSet *set, const char *why)
+{
+    set->retry_delay = CLAMP(set->retry_delay * 2, FIRST_RETRY_US, LAST_RETRY_US);
+    set->retry_at = g_get_monotonic_time() + set->retry_delay;
+    vmf_disk_set_say(set, "%s", why);
+}
+
+static void
+all_is_well(VmfDiskSet *set)
+{
+    set->retry_at = 0;
+    set->retry_delay = 0;
+    vmf_disk_set_say(set, NULL);
+}
+
+/* --- the gate is closed: keep a session --- */
+
+static void
+reconnect(VmfDiskSet *set)
+{
+    g_autoptr(GError) error = NULL;
+    if (set->current != NULL && !vmf_share_hung_up(set->current->share))
+        return;
+    if (g_get_monotonic_time() < set->retry_at)
+        return;
+    g_mutex_lock(&set->share_lock);
+    gboolean ok = vmf_disk_set_ensure_session(set, &error);
+    g_mutex_unlock(&set->share_lock);
+    if (ok)
+        all_is_well(set);
+    else
+        try_later(set, error->message);
+}
+
+/* --- fenced: recover --- */
+
+typedef enum {
+    JUDGED_MINE,    /* the disks are held, and the record names this owner and epoch */
+    JUDGED_FOREIGN, /* it names another: nothing is held, for good */
+    JUDGED_GAVE_UP, /* it is this process's own release, whose answer was lost */
+    JUDGED_LATER,   /* cannot be told now; why was said */
+} Judgement;
+
+static void
+forget_candidate(VmfDiskSet *set)
+{
+    g_mutex_lock(&set->share_lock);
+    vmf_disk_session_free(g_steal_pointer(&set->candidate));
+    g_mutex_unlock(&set->share_lock);
+    set->quarantine_until = 0;
+}
+
+/* A request may be waiting on it, with the share lock held: the cut lets it go. */
+static void
+drop_lost_session(VmfDiskSet *set)
+{
+    if (set->current == NULL)
+        return;
+    vmf_share_session_break(set->current->share);
+    g_mutex_lock(&set->share_lock);
+    set->current->share->dead = TRUE;
+    vmf_disk_set_drop_current(set);
+    g_mutex_unlock(&set->share_lock);
+}
+
+static gboolean
+make_candidate(VmfDiskSet *set)
+{
+    g_autoptr(GError) error = NULL;
+    if (set->candidate != NULL && vmf_share_hung_up(set->candidate->share))
+        forget_candidate(set);
+    if (set->candidate != NULL)
+        return TRUE;
+    g_mutex_lock(&set->share_lock);
+    set->candidate = vmf_disk_session_new(set->share, set->list, set->account, &error);
+    g_mutex_unlock(&set->share_lock);
+    if (set->candidate == NULL)
+        try_later(set, error->message);
+    else
+        set->sessions++;
+    return set->candidate != NULL;
+}
+
+/* @epoch: (inout): of the gate; moved on when the record says what a lost claim was to write */
+static Judgement
+judge_record(VmfDiskSet *set, gboolean present, const VmfOwnerRecord *record, guint64 *epoch)
+{
+    if (present && vmf_disk_set_names_me(set, record, *epoch) &&
+        (record->state == VMF_OWNER_OWNED || record->state == VMF_OWNER_RUNNING))
+        return JUDGED_MINE;
+    if (present && set->maybe_epoch != 0 && record->epoch == set->maybe_epoch) {
+        if (set->gave_up)
+            return JUDGED_GAVE_UP;
+        if (vmf_disk_set_names_me(set, record, set->maybe_epoch)) {
+            *epoch = set->maybe_epoch;
+            return JUDGED_MINE;
+        }
+    }
+    g_autofree gchar *owner = present ? vmf_owner_record_describe(record) : g_strdup("nobody");
+    if (present && record->epoch > *epoch) {
+        vmf_disk_set_say(set,
+                         "the owner record names %s; this host had epoch %" G_GUINT64_FORMAT
+                         ": nothing is written any more, and the VM on this host has to end",
+                         owner, *epoch);
+        return JUDGED_FOREIGN;
+    }
+    g_autofree gchar *why = g_strdup_printf(
+        "the owner record names %s, less than this host's epoch %" G_GUINT64_FORMAT
+        ": the share was set back to an older state; nothing is written until it says more",
+        owner, *epoch);
+    try_later(set, why);
+    return JUDGED_LATER;
+}
+
+/* Another holds a disk: whoever it is, the record says whether it is the owner. */
+static Judgement
+judge_busy(VmfDiskSet *set, const char *why, guint64 *epoch)
+{
+    gboolean present = FALSE;
+    VmfOwnerRecord record;
+    if (vmf_disk_set_peek(set, set->candidate, &present, &record, NULL) && present &&
+        record.epoch > *epoch && !set->gave_up && record.epoch != set->maybe_epoch)
+        return judge_record(set, present, &record, epoch);
+    try_later(set, why);
+    return JUDGED_LATER;
+}
+
+static Judgement
+acquire_and_judge(VmfDiskSet *set, guint64 *epoch)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
+    g_autoptr(GError) error = NULL;
+    VmfDiskSession *candidate = set->candidate;
+
+    if (!candidate->held && !vmf_disk_session_acquire(candidate, &error)) {
+        if (g_error_matches(error, VMF_ERROR, VMF_ERROR_BUSY))
+            return judge_busy(set, error->message, epoch);
+        try_later(set, error->message);
+        return JUDGED_LATER;
+    }
+    Judgement judgement = JUDGED_LATER;
+    if (vmf_disk_set_hold_record(set, candidate, &error))
+        judgement = judge_record(set, candidate->store.present, &candidate->store.record, epoch);
+    else
+        try_later(set, error->message);
+    if (judgement != JUDGED_MINE)
+        vmf_disk_session_release(candidate);
+    return judgement;
+}
+
+/* Returns: 0: none needed or over; else when it is */
+static gint64
+quarantine_end(VmfDiskSet *set)
+{
+    if (!set->late_write_possible)
+        return 0;
+    if (set->quarantine_until == 0) {
+        set->quarantine_until = g_get_monotonic_time() + (gint64)set->quarantine_ms * 1000;
+        vmf_disk_set_say(set,
+                         "a write was not answered when the session broke; an old copy of it may "
+                         "still land: waiting %u ms before it is made again",
+                         set->quarantine_ms);
+    }
+    return g_get_monotonic_time() < set->quarantine_until ? set->quarantine_until : 0;
+}
+
+/* In the order in which they were lost. Returns: %FALSE: not all; why was said */
+static gboolean
+make_lost_writes_again(VmfDiskSet *set)
+{
+    for (GList *at = set->unanswered.head; at != NULL; at = at->next) {
+        VmfUnansweredWrite *write = at->data;
+        if (write->done)
+            continue;
+        VmfShareAnswer answer = vmf_share_write(set->candidate->owners[write->disk], write->buffer,
+                                                write->count, write->offset);
+        if (answer.status != VMF_SHARE_OK) {
+            g_autoptr(GError) error = NULL;
+            vmf_share_set_error(&error, set->candidate->share, answer,
+                                "cannot make a lost write again on",
+                                set->list->entries[write->disk].url, set->account, TRUE);
+            try_later(set, error->message);
+            return FALSE;
+        }
+        write->done = TRUE;
+        g_cond_broadcast(&set->unanswered_changed);
+    }
+    set->late_write_possible = FALSE;
+    return TRUE;
+}
+
+/* Under one hold of the lock: lost writes, then the new session, then the open gate. */
+static void
+go_on_with_candidate(VmfDiskSet *set, guint64 epoch)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
+    if (!make_lost_writes_again(set))
+        return;
+    set->quarantine_until = 0;
+    set->maybe_epoch = 0;
+    set->last_epoch = epoch;
+    vmf_gate_own(set->gate, epoch, TRUE);
+    vmf_disk_set_publish(set, g_steal_pointer(&set->candidate));
+    vmf_disk_set_plan_settling(set);
+    all_is_well(set);
+    gboolean opened = vmf_gate_unfence(set->gate, epoch);
+    g_assert(opened); /* this thread alone moves a fenced gate */
+    vmf_disk_set_note_change(set);
+}
+
+static void
+finish_lost_release(VmfDiskSet *set)
+{
+    vmf_gate_set_foreign(set->gate);
+    vmf_gate_close(set->gate);
+    g_mutex_lock(&set->share_lock);
+    vmf_disk_set_drop_unanswered(set);
+    vmf_disk_set_publish(set, g_steal_pointer(&set->candidate));
+    g_mutex_unlock(&set->share_lock);
+    set->maybe_epoch = 0;
+    set->gave_up = FALSE;
+    set->last_epoch = 0;
+    set->late_write_possible = FALSE;
+    all_is_well(set);
+    vmf_disk_set_note_change(set);
+}
+
+static void
+recover(VmfDiskSet *set)
+{
+    guint64 epoch = vmf_gate_facts(set->gate).epoch;
+
+    drop_lost_session(set);
+    if (!make_candidate(set))
+        return;
+    switch (acquire_and_judge(set, &epoch)) {
+    case JUDGED_MINE:
+        if (quarantine_end(set) == 0)
+            go_on_with_candidate(set, epoch);
+        else
+            set->retry_at = set->quarantine_until;
+        return;
+    case JUDGED_FOREIGN:
+        forget_candidate(set);
+        vmf_gate_set_foreign(set->gate);
+        vmf_disk_set_note_change(set);
+        return;
+    case JUDGED_GAVE_UP:
+        finish_lost_release(set);
+        return;
+    case JUDGED_LATER:
+        set->quarantine_until = 0;
+        return;
+    }
+    g_assert_not_reached();
+}
+
+/* --- rotation --- */
+
+static gint64
+rotation_due_us(const VmfDiskSet *set)
+{
+    if (set->current == NULL || set->current->share->ticket_end == 0)
+        return G_MAXINT64;
+    const VmfTicketTimes times = {.start = set->current->share->ticket_start,
+                                  .end = set->current->share->ticket_end};
+    gint64 left_us = vmf_ticket_rotation_due(times) * G_USEC_PER_SEC - g_get_real_time();
+    return MAX(g_get_monotonic_time() + left_us, set->rotate_retry_at);
+}
+
+/* A session with a later end, or NULL */
+static VmfDiskSession *
+make_later_session(VmfDiskSet *set)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
+    VmfDiskSession *later = vmf_disk_session_new(set->share, set->list, set->account, &error);
+    if (later == NULL) {
+        g_warning("a session to follow the present one: %s", error->message);
+        return NULL;
+    }
+    if (later->share->ticket_end > set->current->share->ticket_end) {
+        set->sessions++;
+        return later;
+    }
+    vmf_disk_session_free(later);
+    return NULL;
+}
+
+static gboolean
+acquire_after_rotation(VmfDiskSession *later)
+{
+    gint64 until = g_get_monotonic_time() + ROTATE_PATIENCE_US;
+    while (TRUE) {
+        g_autoptr(GError) error = NULL;
+        if (vmf_disk_session_acquire(later, &error))
+            return TRUE;
+        if (!g_error_matches(error, VMF_ERROR, VMF_ERROR_BUSY) || g_get_monotonic_time() >= until) {
+            g_warning("after rotating the session: %s", error->message);
+            return FALSE;
+        }
+        g_usleep(ROTATE_BUSY_US); /* another host's probe slipped in between */
+    }
+}
+
+/* Nothing is in flight. The disks change hands from one of our sessions to the other. */
+static gboolean
+hand_over_to_later(VmfDiskSet *set, VmfDiskSession *later, guint64 epoch)
+{
+    if (!set->current->held)
+        return epoch == 0;
+    return !vmf_share_is_lost(vmf_disk_session_release(set->current)) &&
+           acquire_after_rotation(later) && vmf_disk_set_hold_record(set, later, NULL) &&
+           later->store.present && vmf_disk_set_names_me(set, &later->store.record, epoch);
+}
+
+static void
+rotate(VmfDiskSet *set)
+{
+    set->rotate_retry_at = g_get_monotonic_time() + ROTATE_RETRY_US;
+    VmfDiskSession *later = make_later_session(set);
+    if (later == NULL)
+        return;
+
+    VmfGateFacts gate = vmf_gate_facts(set->gate);
+    gboolean was_open = gate.state == VMF_GATE_OPEN;
+    gboolean ok = !was_open || vmf_gate_drain(set->gate, ROTATE_DRAIN_MS) == VMF_DRAIN_DONE;
+    g_mutex_lock(&set->share_lock);
+    gboolean moved = ok && hand_over_to_later(set, later, gate.epoch);
+    if (moved) {
+        vmf_disk_session_free(g_steal_pointer(&set->current));
+        vmf_disk_set_publish(set, g_steal_pointer(&later));
+        if (gate.epoch != 0)
+            vmf_disk_set_plan_settling(set);
+        set->rotate_retry_at = 0;
+    } else if (ok) {
+        /* Whose the disks are now is for the recovery to judge, or for the next claim. */
+        set->current->share->dead = TRUE;
+        vmf_disk_set_note_lost(set);
+    }
+    vmf_disk_session_free(later);
+    if (moved && was_open)
+        vmf_gate_resume(set->gate);
+    g_mutex_unlock(&set->share_lock);
+}
+
+/* --- all of it --- */
+
+static gint64
+work_fenced(VmfDiskSet *set, gboolean foreign)
+{
+    if (foreign)
+        return G_MAXINT64;
+    if (g_get_monotonic_time() >= set->retry_at)
+        recover(set);
+    return set->retry_at;
+}
+
+gint64
+vmf_disk_set_work(VmfDiskSet *set)
+{
+    VmfGateFacts gate = vmf_gate_facts(set->gate);
+    if (gate.state == VMF_GATE_OPEN && set->current != NULL &&
+        vmf_share_hung_up(set->current->share))
+        vmf_disk_set_note_lost(set);
+    gate = vmf_gate_facts(set->gate);
+
+    gint64 next = G_MAXINT64;
+    if (gate.state == VMF_GATE_FENCED)
+        next = work_fenced(set, gate.foreign);
+    else if (gate.state == VMF_GATE_CLOSED)
+        reconnect(set);
+
+    if (vmf_gate_facts(set->gate).state == VMF_GATE_FENCED)
+        return next;
+    settle_if_due(set);
+    if (rotation_due_us(set) <= g_get_monotonic_time())
+        rotate(set);
+    if (set->current == NULL)
+        next = MIN(next, set->retry_at);
+    if (set->settle_at != 0)
+        next = MIN(next, set->settle_at);
+    return MIN(next, rotation_due_us(set));
+}
