@@ -147,12 +147,18 @@ uuid_bytes(const char *uuid, guint8 out[UUID_BYTES])
 }
 
 void
-vmf_wire_put_domain(GByteArray *out, const char *name, const char *uuid)
+vmf_wire_put_uuid(GByteArray *out, const char *uuid)
 {
     guint8 raw[UUID_BYTES] = {0};
     uuid_bytes(uuid, raw);
-    vmf_xdr_put_string(out, name);
     vmf_xdr_put_fixed(out, raw, sizeof raw);
+}
+
+void
+vmf_wire_put_domain(GByteArray *out, const char *name, const char *uuid)
+{
+    vmf_xdr_put_string(out, name);
+    vmf_wire_put_uuid(out, uuid);
     vmf_xdr_put_u32(out, G_MAXUINT32); /* id: libvirtd looks domains up by UUID */
 }
 
@@ -233,21 +239,41 @@ vmf_wire_get_cookie(GBytes *body, GBytes **cookie, GError **error)
     return TRUE;
 }
 
+/* remote_nonnull_domain, which must be @uuid. Fails the reader otherwise. Returns: its id */
+static gint32
+take_domain(VmfXdrReader *reader, const char *uuid)
+{
+    guint8 stated[UUID_BYTES] = {0}, wanted[UUID_BYTES] = {0};
+    g_autofree gchar *name = vmf_xdr_string(reader, VMF_WIRE_STRING_MAX);
+    vmf_xdr_fixed(reader, stated, sizeof stated);
+    gint32 id = (gint32)vmf_xdr_u32(reader);
+    if (!uuid_bytes(uuid, wanted) || memcmp(stated, wanted, sizeof wanted) != 0)
+        reader->failed = TRUE;
+    return id;
+}
+
 gboolean
 vmf_wire_get_domain_cookie(GBytes *body, const char *uuid, GBytes **cookie, GError **error)
 {
     VmfXdrReader reader;
-    guint8 stated[UUID_BYTES] = {0}, wanted[UUID_BYTES] = {0};
     open_body(&reader, body);
-    g_autofree gchar *name = vmf_xdr_string(&reader, VMF_WIRE_STRING_MAX);
-    vmf_xdr_fixed(&reader, stated, sizeof stated);
-    vmf_xdr_u32(&reader); /* id */
+    take_domain(&reader, uuid);
     g_autoptr(GBytes) read_cookie = vmf_xdr_opaque(&reader, VMF_WIRE_STRING_MAX);
     if (!vmf_xdr_end(&reader))
-        return malformed(error, "domain and cookie");
-    if (!uuid_bytes(uuid, wanted) || memcmp(stated, wanted, sizeof wanted) != 0)
-        return malformed(error, "another domain was finished");
+        return malformed(error, "this domain and a cookie");
     *cookie = g_steal_pointer(&read_cookie);
+    return TRUE;
+}
+
+gboolean
+vmf_wire_get_domain_active(GBytes *body, const char *uuid, gboolean *active, GError **error)
+{
+    VmfXdrReader reader;
+    open_body(&reader, body);
+    gint32 id = take_domain(&reader, uuid);
+    if (!vmf_xdr_end(&reader))
+        return malformed(error, "this domain");
+    *active = id != -1;
     return TRUE;
 }
 

@@ -10,6 +10,7 @@
 
 enum {
     VMF_PROC_CONNECT_OPEN = 1,
+    VMF_PROC_LOOKUP_BY_UUID = 24,
     VMF_PROC_AUTH_LIST = 66,
     VMF_PROC_CONNECT_GET_LIB_VERSION = 157,
     VMF_PROC_MIGRATE_BEGIN = 302, /* …3_PARAMS, like the next */
@@ -60,6 +61,7 @@ typedef struct {
     const char *s;
 } VmfTypedParam;
 
+void vmf_wire_put_uuid(GByteArray *out, const char *uuid);
 void vmf_wire_put_domain(GByteArray *out, const char *name, const char *uuid);
 void vmf_wire_put_params(GByteArray *out, const VmfTypedParam *params, guint n_params);
 /* NULL: an empty one */
@@ -74,5 +76,8 @@ gboolean vmf_wire_get_cookie_uri(GBytes *body, GBytes **cookie, gchar **uri, GEr
 gboolean vmf_wire_get_cookie(GBytes *body, GBytes **cookie, GError **error);
 gboolean
 vmf_wire_get_domain_cookie(GBytes *body, const char *uuid, GBytes **cookie, GError **error);
+/* LOOKUP_BY_UUID: TRUE in @active when the domain has a process. */
+gboolean
+vmf_wire_get_domain_active(GBytes *body, const char *uuid, gboolean *active, GError **error);
 /* AUTH_LIST: TRUE in @none when the daemon wants no authentication of this client. */
 gboolean vmf_wire_get_auth_none(GBytes *body, gboolean *none, GError **error);

@@ -18,21 +18,29 @@
 struct VmfPhases {
     VmfRpc *rpc;
     int last_code;
+    gchar *last_message; /* NULL: none */
 };
 
 static VmfPhaseResult
 call(VmfPhases *phases, guint32 procedure, GByteArray *args, GBytes **reply, GError **error)
 {
+    g_autoptr(GError) answer = NULL;
+    VmfPhaseResult result = VMF_PHASE_DONE;
     phases->last_code = 0;
-    switch (vmf_rpc_call(phases->rpc, procedure, args, reply, &phases->last_code, error)) {
+    g_clear_pointer(&phases->last_message, g_free);
+    switch (vmf_rpc_call(phases->rpc, procedure, args, reply, &phases->last_code, &answer)) {
     case VMF_RPC_OK:
         return VMF_PHASE_DONE;
     case VMF_RPC_ERROR:
-        return VMF_PHASE_REFUSED;
+        phases->last_message = g_strdup(answer->message);
+        result = VMF_PHASE_REFUSED;
+        break;
     case VMF_RPC_UNKNOWN:
-        return VMF_PHASE_UNKNOWN;
+        result = VMF_PHASE_UNKNOWN;
+        break;
     }
-    g_assert_not_reached();
+    g_propagate_error(error, g_steal_pointer(&answer));
+    return result;
 }
 
 /* A reply that came and cannot be read was not libvirt's: what happened is not known. */
@@ -98,6 +106,7 @@ vmf_phases_free(VmfPhases *phases)
     if (phases == NULL)
         return;
     vmf_rpc_free(phases->rpc);
+    g_free(phases->last_message);
     g_free(phases);
 }
 
@@ -121,6 +130,12 @@ int
 vmf_phases_last_code(const VmfPhases *phases)
 {
     return phases->last_code;
+}
+
+const char *
+vmf_phases_last_message(const VmfPhases *phases)
+{
+    return phases->last_message != NULL ? phases->last_message : "";
 }
 
 /* ---- flags and parameters, the same in every phase of one side ---- */
@@ -271,11 +286,66 @@ vmf_phases_perform(VmfPhases *phases, const VmfPhaseParams *params, const char *
     return result;
 }
 
-/* Thrown away as asked (libvirt: "error 93"), or there was nothing to throw away. */
+/* No such domain, or one that is only defined. Keeps code and message of the call before. */
 static gboolean
-says_thrown_away(int code)
+is_not_running(VmfPhases *phases, const char *uuid)
 {
-    return code == VMF_LIBVIRT_MIGRATE_FINISH_OK || code == VMF_LIBVIRT_NO_DOMAIN;
+    int code = 0;
+    gboolean active = TRUE;
+    g_autoptr(GByteArray) args = g_byte_array_new();
+    g_autoptr(GBytes) reply = NULL;
+    vmf_wire_put_uuid(args, uuid);
+    switch (vmf_rpc_call(phases->rpc, VMF_PROC_LOOKUP_BY_UUID, args, &reply, &code, NULL)) {
+    case VMF_RPC_OK:
+        return vmf_wire_get_domain_active(reply, uuid, &active, NULL) && !active;
+    case VMF_RPC_ERROR:
+        return code == VMF_LIBVIRT_NO_DOMAIN;
+    case VMF_RPC_UNKNOWN:
+        return FALSE;
+    }
+    g_assert_not_reached();
+}
+
+/*
+ * Thrown away as asked (libvirt: "error 93"), or not there. When its QEMU died of the stream,
+ * libvirt answers with the reason of that death, kept by name: so look.
+ */
+static gboolean
+is_thrown_away(VmfPhases *phases, const char *uuid)
+{
+    return phases->last_code == VMF_LIBVIRT_MIGRATE_FINISH_OK ||
+           phases->last_code == VMF_LIBVIRT_NO_DOMAIN || is_not_running(phases, uuid);
+}
+
+static VmfPhaseResult
+throw_away(VmfPhases *phases, const VmfPhaseParams *params, GByteArray *args, GError **error)
+{
+    g_autoptr(GBytes) reply = NULL;
+    VmfPhaseResult result = call(phases, VMF_PROC_MIGRATE_FINISH, args, &reply, error);
+    if (result == VMF_PHASE_REFUSED && is_thrown_away(phases, params->uuid)) {
+        g_clear_error(error);
+        return VMF_PHASE_DONE;
+    }
+    if (result == VMF_PHASE_DONE) {
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                            "libvirtd says that it runs, though it was told to throw it away");
+        result = VMF_PHASE_UNKNOWN;
+    }
+    g_prefix_error(error, "cannot throw away the prepared '%s' on this host: ", params->name);
+    return result;
+}
+
+static VmfPhaseResult
+let_run(VmfPhases *phases, const VmfPhaseParams *params, GByteArray *args, GBytes **cookie_out,
+        GError **error)
+{
+    g_autoptr(GBytes) reply = NULL;
+    VmfPhaseResult result = call(phases, VMF_PROC_MIGRATE_FINISH, args, &reply, error);
+    if (result == VMF_PHASE_DONE)
+        result = decoded(vmf_wire_get_domain_cookie(reply, params->uuid, cookie_out, error));
+    if (result != VMF_PHASE_DONE)
+        g_prefix_error(error, "cannot resume '%s' on this host: ", params->name);
+    return result;
 }
 
 VmfPhaseResult
@@ -283,29 +353,14 @@ vmf_phases_finish(VmfPhases *phases, const VmfPhaseParams *params, GBytes *cooki
                   gboolean cancelled, GBytes **cookie_out, GError **error)
 {
     g_autoptr(GByteArray) args = g_byte_array_new();
-    g_autoptr(GBytes) reply = NULL;
-    g_autoptr(GError) answer = NULL;
     Params typed = destination_params(params, NULL, NULL);
     add_string(&typed, VIR_MIGRATE_PARAM_DEST_NAME, params->name);
     vmf_wire_put_params(args, typed.list, typed.n);
     vmf_wire_put_cookie(args, cookie);
     vmf_xdr_put_u32(args, destination_flags(params));
     vmf_xdr_put_u32(args, cancelled != FALSE);
-    VmfPhaseResult result = call(phases, VMF_PROC_MIGRATE_FINISH, args, &reply, &answer);
-    if (cancelled && result == VMF_PHASE_REFUSED && says_thrown_away(phases->last_code))
-        return VMF_PHASE_DONE;
-    if (!cancelled && result == VMF_PHASE_DONE)
-        result = decoded(vmf_wire_get_domain_cookie(reply, params->uuid, cookie_out, &answer));
-    else if (cancelled && result == VMF_PHASE_DONE) {
-        g_set_error_literal(&answer, VMF_ERROR, VMF_ERROR_PROTOCOL,
-                            "libvirtd says that it runs, though it was told to throw it away");
-        result = VMF_PHASE_UNKNOWN;
-    }
-    if (result != VMF_PHASE_DONE) {
-        g_propagate_prefixed_error(error, g_steal_pointer(&answer), "cannot %s '%s' on this host: ",
-                                   cancelled ? "throw away the prepared" : "resume", params->name);
-    }
-    return result;
+    return cancelled ? throw_away(phases, params, args, error)
+                     : let_run(phases, params, args, cookie_out, error);
 }
 
 VmfPhaseResult

@@ -99,8 +99,15 @@ int vmf_phases_dup_fd(VmfPhases *phases, GError **error);
  */
 void vmf_phases_set_cancellable(VmfPhases *phases, GCancellable *cancellable);
 
-/** vmf_phases_last_code() - libvirt's error number of the last REFUSED call, 0 otherwise */
+/**
+ * vmf_phases_last_code() - libvirt's error number of the last answer that was an error, 0 otherwise
+ *
+ * Also after a cancelled finish, where an error is the answer hoped for (93); when the destination's
+ * QEMU died of the stream, the code and vmf_phases_last_message() say of what.
+ */
 int vmf_phases_last_code(const VmfPhases *phases);
+/* "" when the last call was not answered with an error. Owned by @phases, until its next call. */
+const char *vmf_phases_last_message(const VmfPhases *phases);
 
 /*
  * The phases. All block; one call at a time per object; any thread.
@@ -151,12 +158,15 @@ VmfPhaseResult vmf_phases_perform(VmfPhases *phases, const VmfPhaseParams *param
 
 /**
  * vmf_phases_finish() - destination: run the guest, or throw it away
- * @cookie: of perform, rebuilt; may be NULL when @cancelled
+ * @cookie: (nullable): of perform, rebuilt
  * @cookie_out: (out) (nullable): for confirm; left alone when @cancelled
  *
  * Not cancelled: DONE: the guest runs here, as a transient domain until vmf_host_define().
- * REFUSED: it could not run and is gone. Cancelled: DONE: it is gone (libvirt says so with its
- * error 93), or was not there any more. UNKNOWN is the question handover.md is about.
+ * REFUSED: it could not run and is gone; code 55: it is no incoming domain any more, look at it.
+ * Cancelled: DONE: it is gone (libvirt says so with its error 93), or was not there any more.
+ * UNKNOWN is the question handover.md is about.
+ * A successor that never saw Perform's reply may finish without a @cookie once the source's job
+ * progress says VMF_JOB_COMPLETED: only libvirt's statistics are lost [measured].
  */
 VmfPhaseResult vmf_phases_finish(VmfPhases *phases, const VmfPhaseParams *params, GBytes *cookie,
                                  gboolean cancelled, GBytes **cookie_out, GError **error);
