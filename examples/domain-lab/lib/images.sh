@@ -92,12 +92,14 @@ images_make() {
     mkdir -p "$LAB_IMAGES/work/log"
     images_root_file_system
     say "root file system made: $(du -h "$LAB_IMAGES/work/root.tar" | cut -f1)"
+    trap 'sandbox_stop "$LAB_IMAGES/work"' EXIT
     sandbox_start "$LAB_IMAGES/work" "$LAB_IMAGES/store"
     in_sandbox "$LAB_IMAGES/work" podman import -q "$LAB_IMAGES/work/root.tar" vmferry-lab >/dev/null
     rm "$LAB_IMAGES/work/root.tar"
     say "image imported"
     images_provision_domain
     sandbox_stop "$LAB_IMAGES/work"
+    trap - EXIT
     rm -rf "$LAB_IMAGES/work"
     touch "$LAB_IMAGES/complete"
     say "images complete: $LAB_IMAGES"

@@ -41,7 +41,7 @@ sandbox_start() {
     rm -f "$dir/sandbox.ready" "$dir/sandbox.pid"
     # Descriptors 8 and 9 are locks of the calling `lab`; they must not live on in the sandbox.
     setsid unshare -m -n -p -i --kill-child --fork --mount-proc --propagation private \
-        bash "$LAB_SOURCE/lib/sandbox-init" "$dir" "$extra" </dev/null >"$dir/log/sandbox.log" 2>&1 8>&- 9>&- &
+        "$LAB_SOURCE/lib/sandbox-root" "$LAB_SOURCE/lib/sandbox-init" "$dir" "$extra" </dev/null >"$dir/log/sandbox.log" 2>&1 8>&- 9>&- &
     pid=$!
     echo "$pid $(process_start_time "$pid")" >"$dir/sandbox.pid"
     wait_for 10 "the lab's namespaces (see $dir/log/sandbox.log)" test -e "$dir/sandbox.ready"
