@@ -82,8 +82,9 @@ note_ticket(VmfGss *gss, VmfPeerIdentity *peer, GError **error)
     krb5_error_code code = ticket ? krb5_server_decrypt_ticket_keytab(context, gss->keys->keytab,
                                                                       ticket)
                                   : KRB5KRB_AP_ERR_BADVERSION;
-    if (code == 0) {
-        const krb5_enc_tkt_part *part = ticket->enc_part2;
+    /* libkrb5 also judges the realms on the way; the judge does that more strictly */
+    const krb5_enc_tkt_part *part = ticket ? ticket->enc_part2 : NULL;
+    if (part) {
         note_client(peer, context, part);
         peer->ticket_enctype = ticket->enc_part.enctype;
         peer->transited = part->transited.tr_contents.length > 0;
@@ -95,7 +96,7 @@ note_ticket(VmfGss *gss, VmfPeerIdentity *peer, GError **error)
         vmf_krb5_fail(error, context, code, "cannot look into the peer's Kerberos ticket");
     }
     krb5_free_ticket(context, ticket);
-    return code == 0;
+    return part != NULL;
 }
 
 /*

@@ -5,6 +5,17 @@
 
 #include <string.h>
 
+/* Asked first: libkrb5 would ask the KDC before it looks for the key, and blame the network. */
+static krb5_error_code
+have_key(krb5_context context, krb5_keytab keytab, krb5_principal name)
+{
+    krb5_keytab_entry entry;
+    krb5_error_code code = krb5_kt_get_entry(context, keytab, name, 0, 0, &entry);
+    if (code == 0)
+        krb5_free_keytab_entry_contents(context, &entry);
+    return code;
+}
+
 gboolean
 vmf_initial_ticket(krb5_context context, const VmfHostIdentity *me, const char *keytab,
                    krb5_creds *creds, GError **error)
@@ -19,6 +30,8 @@ vmf_initial_ticket(krb5_context context, const VmfHostIdentity *me, const char *
     krb5_error_code code = krb5_parse_name(context, me->principal, &name);
     if (code == 0)
         code = krb5_kt_resolve(context, keytab_name, &source);
+    if (code == 0)
+        code = have_key(context, source, name);
     if (code == 0)
         code = krb5_get_init_creds_opt_alloc(context, &options);
     if (code == 0) {

@@ -13,3 +13,6 @@
  */
 VmfChannel *
 vmf_channel_from_session(int sock, VmfTls *tls, VmfPeerIdentity *peer, const char *stream_name);
+
+/** vmf_channel_session() - its TLS session, for tests that change keys */
+VmfTls *vmf_channel_session(VmfChannel *channel);

@@ -60,6 +60,12 @@ vmf_channel_from_session(int sock, VmfTls *tls, VmfPeerIdentity *peer, const cha
     return channel;
 }
 
+VmfTls *
+vmf_channel_session(VmfChannel *channel)
+{
+    return channel->tls;
+}
+
 VmfChannel *
 vmf_channel_ref(VmfChannel *channel)
 {

@@ -103,6 +103,8 @@ client_key(gnutls_session_t session, gnutls_datum_t *username, gnutls_datum_t *k
 static void
 fail_tls(GError **error, VmfTls *tls, int code, gboolean handshake)
 {
+    if (code == GNUTLS_E_UNEXPECTED_PACKET_LENGTH && tls->input_over)
+        code = GNUTLS_E_PREMATURE_TERMINATION; /* within a record, of which the rest is missing */
     switch (code) {
     case GNUTLS_E_PREMATURE_TERMINATION:
         g_set_error_literal(error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
@@ -344,7 +346,7 @@ gboolean
 vmf_tls_update_keys(VmfTls *tls, GError **error)
 {
     pthread_mutex_lock(&tls->lock);
-    int rc = gnutls_session_key_update(tls->session, GNUTLS_KU_PEER);
+    int rc = gnutls_session_key_update(tls->session, 0);
     pthread_mutex_unlock(&tls->lock);
     if (rc < 0)
         fail_tls(error, tls, rc, FALSE);

@@ -10,7 +10,8 @@
  *
  * External PSK with ECDHE (psk_dhe_ke), TLS_AES_128_GCM_SHA256 only: GnuTLS before 3.8 computes the
  * binder of an external PSK with SHA-256 whatever the suite. No certificates, tickets, resumption,
- * early data, renegotiation. Keys are updated by GnuTLS itself after 2^24 records.
+ * early data, renegotiation. Keys are updated by GnuTLS itself after 2^24 records (256 GiB); neither end
+ * asks the other to update (GnuTLS fails when two such requests cross).
  *
  * Threads: one may seal and take output, another may feed input and open, at once. GnuTLS lets a key
  * update in one direction touch state of the other, so one mutex is around each call into it; no call
@@ -86,5 +87,5 @@ VmfTlsResult vmf_tls_open(VmfTls *tls, guint8 *data, gsize size, gsize *used, GE
 gboolean
 vmf_tls_export(VmfTls *tls, const char *context, guint8 key[VMF_TLS_KEY_BYTES], GError **error);
 
-/** vmf_tls_update_keys() - change the keys of both directions now; GnuTLS does so by itself too */
+/** vmf_tls_update_keys() - change the keys we send with now; GnuTLS does so by itself too */
 gboolean vmf_tls_update_keys(VmfTls *tls, GError **error);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The first byte chooses among what a peer may say outside its tokens. */
+#include "src/channel/greeting.h"
+
+int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
+
+int
+LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
+{
+    VmfChannelKind kind;
+    guint32 length = 0;
+    guint16 text_length;
+    gboolean accepted;
+    gint code;
+    if (size == 0)
+        return 0;
+    guint8 choice = data[0];
+    data++;
+    size--;
+    if (choice == 'g') {
+        if (vmf_greeting_decode(data, size, &kind, &length, NULL))
+            g_assert_cmpuint(length, <=, VMF_CHANNEL_TOKEN_BYTES);
+    } else if (choice == 'a') {
+        if (vmf_answer_decode(data, size, &length, NULL))
+            g_assert_cmpuint(length, <=, VMF_CHANNEL_TOKEN_BYTES);
+    } else if (choice == 'v') {
+        if (vmf_verdict_head_decode(data, size, &accepted, &code, &text_length, NULL))
+            g_assert_cmpuint(text_length, <=, VMF_VERDICT_TEXT_MAX);
+    } else if (choice == 't') {
+        g_autofree gchar *text = vmf_verdict_text(data, size);
+        g_assert_true(g_utf8_validate(text, -1, NULL));
+    }
+    return 0;
+}
