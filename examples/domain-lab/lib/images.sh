@@ -111,7 +111,8 @@ images_root_file_system() {
     apt_transport_options >"$work/apt.conf"
     debian_sources "$codename" >"$work/sources.list"
     [ -s "$work/sources.list" ] || die "apt on this machine has no source for its own release \"$codename\""
-    # The kernel of the test guest comes by the same way, but unpacked beside the image.
+    # The kernel of the test guest comes by the same way, but unpacked beside the image. Our locks
+    # are not inherited: with them open mmdebstrap gets descriptors of two digits, which sh cannot name.
     TMPDIR=$work unshare -m mmdebstrap --mode=root --variant=minbase --include="$(lab_packages)" \
         --aptopt="$work/apt.conf" --dpkgopt=force-unsafe-io \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -120,7 +121,7 @@ images_root_file_system() {
         --customize-hook='chroot "$1" /root/image-setup' \
         --customize-hook="copy-out /root/kernel $LAB_IMAGES" \
         --customize-hook='rm -r "$1/root/kernel" "$1/root/image-setup"' \
-        "$codename" "$work/root.tar" "$work/sources.list" 2>"$work/log/mmdebstrap.log" || {
+        "$codename" "$work/root.tar" "$work/sources.list" 2>"$work/log/mmdebstrap.log" 8>&- 9>&- || {
         tail -20 "$work/log/mmdebstrap.log" >&2
         die "mmdebstrap failed"
     }

@@ -43,6 +43,7 @@ sandbox_start() {
     setsid unshare -m -n -p -i --kill-child --fork --mount-proc --propagation private \
         "$LAB_SOURCE/lib/sandbox-root" "$LAB_SOURCE/lib/sandbox-init" "$dir" "$extra" </dev/null >"$dir/log/sandbox.log" 2>&1 8>&- 9>&- &
     pid=$!
+    disown "$pid"
     echo "$pid $(process_start_time "$pid")" >"$dir/sandbox.pid"
     wait_for 10 "the lab's namespaces (see $dir/log/sandbox.log)" test -e "$dir/sandbox.ready"
 }
@@ -98,7 +99,7 @@ in_sandbox() {
     local dir=$1 inner
     shift
     inner=$(sandbox_inner "$dir/sandbox.pid") || die "lab \"$LAB_NAME\" is not running; run '$0 up'"
-    CONTAINERS_CONF=$dir/etc/containers.conf CONTAINERS_STORAGE_CONF=$dir/etc/storage.conf \
+    PODMAN_IGNORE_CGROUPSV1_WARNING=1 CONTAINERS_CONF=$dir/etc/containers.conf CONTAINERS_STORAGE_CONF=$dir/etc/storage.conf \
         nsenter -t "$inner" -m -n -p -i -- "$@" 8>&- 9>&-
 }
 
