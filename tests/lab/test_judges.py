@@ -162,13 +162,16 @@ def test_smbd_log_restarted_server_ends_all_holds(log):
 
 # ---- the heartbeats ----
 
+MAC = "52:54:00:98:00:64"
+
+
 def beats(*runs):
     """A heartbeat every 2 ms; each run is (host, boot, first sequence number, how many)"""
     found, time = [], 0
     for host, boot, first, n in runs:
         for sequence in range(first, first + n):
             time += 2 * MS
-            found.append(Beat(time, host, "demo", boot, sequence, time, 0, 0, 0, 0, 0))
+            found.append(Beat(time, host, "demo", MAC, boot, sequence, time, 0, 0, 0, 0, 0))
     return found
 
 
@@ -200,12 +203,13 @@ def test_heartbeats_outage_is_measured():
 
 
 def test_watch_log_lines_are_parsed():
-    beat = parse_line("17.000000002 hv1 beat demo 00000000000000ff 9 8 7 6 5 4 3\n")
-    assert beat == Beat(17000000002, "hv1", "demo", "00000000000000ff", 9, 8, 7, 6, 5, 4, 3)
-    assert parse_line("17.000000002 hv1 beat demo 00000000000000ff 9 8") is None
-    assert parse_line("17.000000002 hv2 rarp 52:54:00:98:00:64\n").mac == "52:54:00:98:00:64"
+    beat = parse_line(f"17.000000002 hv1 beat demo {MAC} 00000000000000ff 9 8 7 6 5 4 3\n")
+    assert beat == Beat(17000000002, "hv1", "demo", MAC, "00000000000000ff", 9, 8, 7, 6, 5, 4, 3)
+    assert parse_line(f"17.000000002 hv1 beat demo {MAC} 00000000000000ff 9 8") is None
+    assert parse_line("17.000000002 hv2 unplugged\n") is None
+    assert parse_line(f"17.000000002 hv2 rarp {MAC}\n").mac == MAC
     with pytest.raises(ValueError):
-        parse_line("17.000000002 hv2 what 52:54:00:98:00:64\n")
+        parse_line(f"17.000000002 hv2 what {MAC}\n")
 
 
 # ---- the report of a move ----
@@ -224,10 +228,19 @@ def test_report_good_one_has_no_faults():
 @pytest.mark.parametrize("change", [
     {"schema": "vmferry.migrate/2"}, {"outcome": "fine"}, {"stages": []}, {"total_ms": "400"},
     {"stages": [{"name": n, "ms": 1} for n in reversed(report.STAGES)]}, {"total_ms": 2},
-    {"outcome": "continues-on-source"}, {"error": {"message": "no"}}, {"more": 1}, {"epoch": None},
+    {"outcome": "continues-on-source"}, {"error": {"code": "denied", "message": "no"}}, {"more": 1},
+    {"epoch": None}, {"downtime_ms": None}, {"handover_ms": True},
+    {"outcome": "continues-on-source", "error": {"message": "no"}},
 ])
 def test_report_faults_are_found(change):
     assert report.faults(good_report() | change)
+
+
+def test_report_refusal_needs_no_figures():
+    nothing = dict.fromkeys(("downtime_ms", "handover_ms", "total_ms", "memory_bytes", "epoch"))
+    refusal = good_report() | nothing | {"outcome": "continues-on-source", "stages": [],
+                                         "error": {"code": "denied", "message": "no"}}
+    assert report.faults(refusal) == []
 
 
 @pytest.mark.parametrize("member", sorted(report.MEMBERS))
@@ -310,23 +323,23 @@ def test_lab_one_real_writer_after_the_other_is_no_fault(lab, clients):
 FORGE = """
 import socket, struct, sys
 boot, sequence = int(sys.argv[1], 16), int(sys.argv[2])
-beat = struct.pack("<IHHQQQQQQQII24s", 0x42464d56, 1, 1, boot, sequence, 0, 0, 0, 0, 0, 0, 0, b"demo")
+beat = struct.pack("<IHHQQQQQQQII24s", 0x42464d56, 1, 1, boot, sequence, 0, 0, 0, 0, 0, 0, 0, sys.argv[3].encode())
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
 s.sendto(beat, ("10.98.0.255", 9977))
 """
 
 
-def test_lab_heartbeat_from_a_second_host_is_caught(lab, hv1):
-    guest = lab.guest("demo")
-    last = guest.observe(20)[-1]
-    other = next(lab.host(name) for name in ("hv1", "hv2") if name != last.host)
-    mark = lab.watch.mark()
-    other.run("ip", "address", "add", "10.98.0.222/24", "dev", "br0")
+def test_lab_heartbeat_from_a_second_host_is_caught(lab, hv1, hv2):
+    guest = lab.create_local_guest("judged", hv1)
     try:
-        other.run("python3", "-c", FORGE, last.boot, last.sequence)
+        last = guest.observe(20)[-1]
+        assert last.host == "hv1"
+        mark = lab.watch.mark()
+        hv2.run("ip", "address", "add", "10.98.0.222/24", "dev", "br0")
+        hv2.run("python3", "-c", FORGE, last.boot, last.sequence, guest.name)
+        until(lambda: any(b.host == "hv2" for b in guest.beats_since(mark)), 5, "the forged one is seen")
+        assert [later.host for _, later in presence(guest.beats_since(mark)).two_at_once] == ["hv2"]
     finally:
-        other.run("ip", "address", "del", "10.98.0.222/24", "dev", "br0")
-    until(lambda: any(b.host == other.name for b in guest.beats_since(mark)), 5, "the forged one is seen")
-    judged = presence(guest.beats_since(mark))
-    assert [later.host for _, later in judged.two_at_once] == [other.name]
+        hv2.run("ip", "address", "flush", "dev", "br0")
+        lab.delete_local_guest(guest, hv1)

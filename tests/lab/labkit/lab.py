@@ -192,6 +192,34 @@ class Lab:
     def delete_guest(self, guest):
         self.check("vm-delete", guest.name)
 
+    def create_local_guest(self, name, host):
+        """A guest without vmferry: its disk is a file of the host"""
+        number, disk = 240, f"/var/lib/libvirt/{name}.raw"
+        tool = LAB_TOOL.parent / "guest" / "domain-xml"
+        made = subprocess.run([tool, "--name", name, "--number", str(number), "--disk", f"vda:raw:{SHARE}/x"],
+                              text=True, capture_output=True, check=True).stdout
+        root = ET.fromstring(made)
+        root.remove(root.find("metadata"))
+        element = root.find("devices/disk")
+        element.set("type", "file")
+        element.remove(element.find("source"))
+        ET.SubElement(element, "source", file=disk)
+        text = ET.tostring(root, encoding="unicode")
+        (self.dir / "guest" / "vms" / f"{name}.xml").write_text(text)
+        host.run("truncate", "-s", "64M", disk)
+        host.run("chown", "libvirt-qemu:", disk)
+        host.virsh("define", f"/usr/share/vmferry-lab/vms/{name}.xml")
+        host.virsh("start", name)
+        guest = self.guest(name)
+        guest.observe(50, 60)
+        return guest
+
+    def delete_local_guest(self, guest, host):
+        host.virsh("destroy", guest.name)
+        host.virsh("undefine", guest.name)
+        host.run("rm", f"/var/lib/libvirt/{guest.name}.raw")
+        (self.dir / "guest" / "vms" / f"{guest.name}.xml").unlink()
+
     def smbd_log(self):
         """The judge of the file server's log, having read all of it up to now"""
         return self._smbd_log.read()

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The object that `vmferry migrate --json` ends with: schema vmferry.migrate/1."""
+"""The object that `vmferry migrate --json` ends with: schema vmferry.migrate/1.
+
+A move that was refused before anything began has no stages, and its figures are null.
+"""
 
 import json
 
@@ -11,8 +14,11 @@ NUMBER = (int, float)
 MEMBERS = {
     "schema": (str,), "vm": (str,), "from": (str,), "to": (str,), "outcome": (str,),
     "stages": (list,), "downtime_ms": NUMBER + (type(None),), "handover_ms": NUMBER + (type(None),),
-    "total_ms": NUMBER, "memory_bytes": (int,), "epoch": (int,), "error": (dict, type(None)),
+    "total_ms": NUMBER + (type(None),), "memory_bytes": (int, type(None)),
+    "epoch": (int, type(None)), "error": (dict, type(None)),
 }
+ALWAYS_KNOWN = ("total_ms", "memory_bytes", "epoch")     # once a move has begun
+KNOWN_AFTER_MOVE = ("downtime_ms", "handover_ms")
 
 
 def parse(output):
@@ -44,6 +50,12 @@ def faults(report):
         found.append(f"outcome is {report['outcome']!r}")
     if (report["error"] is None) != (report["outcome"] == "runs-on-destination"):
         found.append(f"outcome {report['outcome']!r} with error {report['error']!r}")
+    if report["error"] is not None and not all(report["error"].get(k) for k in ("code", "message")):
+        found.append(f"error {report['error']!r} lacks code or message")
+    known = ALWAYS_KNOWN if report["stages"] else ()
+    if report["outcome"] == "runs-on-destination":
+        known = ALWAYS_KNOWN + KNOWN_AFTER_MOVE
+    found += [f"member {name!r} is null" for name in known if report[name] is None]
     return found + _stage_faults(report)
 
 
@@ -59,6 +71,6 @@ def _stage_faults(report):
         found.append(f"stages are {names}")
     if report["outcome"] == "runs-on-destination" and len(names) != len(STAGES):
         found.append(f"a finished move has the stages {names} only")
-    if not found and sum(s["ms"] for s in report["stages"]) > report["total_ms"] * 1.01 + 1:
+    if not found and names and sum(s["ms"] for s in report["stages"]) > report["total_ms"] * 1.01 + 1:
         found.append("the stages took longer than the whole")
     return found

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import os
 
-Beat = collections.namedtuple("Beat", "time host name boot sequence guest_ns records record_mismatches "
+Beat = collections.namedtuple("Beat", "time host name mac boot sequence guest_ns records record_mismatches "
                               "io_errors memory_mismatches dirty_kib_s")
 Announcement = collections.namedtuple("Announcement", "time host kind mac")
 Loss = collections.namedtuple("Loss", "time host frames")
@@ -35,17 +35,19 @@ class Seen:
 def parse_line(line):
     """One event, or None for a line that is not complete"""
     fields = line.split()
-    if len(fields) < 4 or not line.endswith("\n"):
+    if len(fields) < 3 or not line.endswith("\n"):
         return None
     seconds, _, fraction = fields[0].partition(".")
     time = int(seconds) * 1000000000 + int(fraction)
     host, kind, rest = fields[1], fields[2], fields[3:]
     if kind == "beat":
-        return Beat(time, host, rest[0], rest[1], *(int(x) for x in rest[2:]))
+        return Beat(time, host, *rest[:3], *(int(x) for x in rest[3:]))
     if kind in ("rarp", "garp"):
         return Announcement(time, host, kind, rest[0])
     if kind == "lost":
         return Loss(time, host, int(rest[0]))
+    if kind in ("plugged", "unplugged"):
+        return None
     raise ValueError(f"the watch log has a line of unknown kind: {line!r}")
 
 

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be refused before anything moves: exit status 1, a text that names account, object,
+reason and cure, and a guest that notices nothing."""
+
+import contextlib
+
+import pytest
+
+from labkit.lab import until
+from labkit.moves import RunningMove, assert_says, move, refused
+from labkit.untouched import untouched
+
+ADMINISTRATOR = ("-A", "/root/administrator")
+
+
+@pytest.fixture(scope="module")
+def guest(lab, hv1):
+    found = lab.create_guest("stay", on=hv1)
+    yield found
+    lab.delete_guest(found)
+
+
+@pytest.fixture
+def at_hv1(guest):
+    assert guest.where().name == "hv1"
+    return guest
+
+
+@contextlib.contextmanager
+def acl(lab, path, *entries):
+    """The file has this ACL meanwhile; afterwards that of its folder's files again"""
+    def set_to(wanted):
+        lab.host("fs1").run("smbcacls", "//fs1.lab.test/vms", path, *ADMINISTRATOR, "-S",
+                            ",".join(f"ACL:LAB\\{who}:ALLOWED/0x0/{mask}" for who, mask in wanted))
+
+    set_to(entries)
+    try:
+        yield
+    finally:
+        set_to([("Domain Admins", "FULL"), ("VM Hosts", "FULL")])
+
+
+@contextlib.contextmanager
+def configured(host, old, new):
+    """A line of the host's policy file is changed meanwhile, and its vmferryd restarted"""
+    file = "/etc/vmferry/vmferry.conf"
+    host.run("cp", file, file + ".kept")
+    host.run("sed", "-i", f"s|^{old}$|{new}|", file)
+    assert host.run("cmp", "-s", file, file + ".kept", check=False).returncode == 1, "no such line"
+    try:
+        host.service("restart", "vmferryd")
+        host.wait_for_vmferryd()
+        yield
+    finally:
+        host.run("mv", file + ".kept", file)
+        host.service("restart", "vmferryd")
+        host.wait_for_vmferryd()
+
+
+@contextlib.contextmanager
+def vmferryd_stopped(host):
+    host.service("stop", "vmferryd")
+    try:
+        yield
+    finally:
+        host.service("start", "vmferryd")
+        host.wait_for_vmferryd()
+
+
+@contextlib.contextmanager
+def account_disabled(lab, host):
+    lab.host("dc1").run("samba-tool", "user", "disable", host.account)
+    try:
+        yield
+    finally:
+        lab.host("dc1").run("samba-tool", "user", "enable", host.account)
+
+
+@contextlib.contextmanager
+def cut(lab, *hosts):
+    lab.check("cut", *hosts)
+    try:
+        yield
+    finally:
+        lab.check("heal")
+
+
+def disk_path(guest):
+    return guest.disks["vda"][1]
+
+
+def test_destination_may_not_write_the_disk(lab, hv1, at_hv1):
+    with acl(lab, disk_path(at_hv1), ("Domain Admins", "FULL"), ("HV1$", "FULL"), ("HV2$", "READ")):
+        with untouched(lab, at_hv1):
+            refused(hv1, at_hv1.name, "hv2", r"HV2\$", r"fs1\.lab\.test/vms/stay/vda\.raw", r"denied|may not|no permission",
+                    r"smbcacls .*stay/vda\.raw", r"icacls ")
+    move(hv1, at_hv1, lab.host("hv2"))
+    move(lab.host("hv2"), at_hv1, hv1)
+
+
+def test_destination_may_not_even_read_the_disk(lab, hv1, at_hv1):
+    with acl(lab, disk_path(at_hv1), ("Domain Admins", "FULL"), ("HV1$", "FULL")):
+        with untouched(lab, at_hv1):
+            refused(hv1, at_hv1.name, "hv2", r"HV2\$", r"stay/vda\.raw", r"denied|may not|no permission", r"smbcacls ")
+
+
+def test_destination_is_not_in_the_group(lab, hv1, at_hv1):
+    with untouched(lab, at_hv1):
+        refused(hv1, at_hv1.name, "hv3", r"HV3\$|hv3\.lab\.test", r"VM Hosts", r"not .*(in|member)",
+                r"\badd\b|addmembers")
+
+
+def test_destination_does_not_exist(lab, hv1, at_hv1):
+    with untouched(lab, at_hv1):
+        refused(hv1, at_hv1.name, "nowhere", r"nowhere", r"not|no ", r"hosts|add|join")
+
+
+def test_destination_runs_no_vmferryd(lab, hv1, hv2, at_hv1):
+    with vmferryd_stopped(hv2), untouched(lab, at_hv1):
+        refused(hv1, at_hv1.name, "hv2", r"hv2\.lab\.test", r"16016", r"refused", r"vmferryd")
+
+
+def test_destination_is_cut_off(lab, hv1, hv2, at_hv1):
+    with cut(lab, "hv1", "hv2"), untouched(lab, at_hv1):
+        refused(hv1, at_hv1.name, "hv2", r"hv2\.lab\.test", r"timed? ?out|no route|unreachable|no answer",
+                r"cable|network|firewall|route|vmferryd|check")
+
+
+def test_destinations_account_is_disabled(lab, hv1, hv2, at_hv1):
+    with account_disabled(lab, hv2), untouched(lab, at_hv1):
+        refused(hv1, at_hv1.name, "hv2", r"HV2\$", r"disabled", r"enable")
+
+
+def test_sources_account_is_disabled(lab, hv1, hv2, at_hv1):
+    """The source still has tickets from before: the destination must look in the directory."""
+    move(hv1, at_hv1, hv2)
+    try:
+        with account_disabled(lab, hv2), untouched(lab, at_hv1):
+            refused(hv2, at_hv1.name, "hv1", r"HV2\$", r"disabled", r"enable")
+    finally:
+        move(hv2, at_hv1, hv1)
+
+
+def test_destination_does_not_allow_the_file_server(lab, hv1, hv2, at_hv1):
+    with configured(hv2, "allow=.*", "allow=//other.lab.test/vms"), untouched(lab, at_hv1):
+        refused(hv1, at_hv1.name, "hv2", r"hv2", r"//fs1\.lab\.test/vms", r"not (allowed|on)|allow",
+                r"vmferry\.conf")
+
+
+def test_url_on_a_server_that_is_not_allowed_is_not_defined(lab, hv1):
+    definition = (lab.dir / "guest/vms/demo.xml").read_text().replace("fs1.lab.test", "evil.lab.test")
+    definition = definition.replace("demo", "stray").replace("0d6a1c0de001", "0d6a1c0de0ee")
+    hv1.run("tee", "/tmp/stray.xml", input=definition)
+    result = hv1.vmferry("define", "/tmp/stray.xml", check=False)
+    assert result.returncode == 1, result
+    assert_says(result.stderr, r"evil\.lab\.test", r"allow", r"vmferry\.conf")
+    assert "stray" not in hv1.virsh("list", "--all", "--name").split()
+
+
+def test_vm_with_a_disk_that_is_on_no_share(lab, hv1):
+    local = lab.create_local_guest("local", hv1)
+    try:
+        with untouched(lab, local):
+            refused(hv1, "local", "hv2", r"local", r"vda", r"share", r"attach|define")
+    finally:
+        lab.delete_local_guest(local, hv1)
+
+
+def test_vm_is_unknown(hv1):
+    refused(hv1, "no-such-vm", "hv2", r"no-such-vm", r"no (VM|domain)|not (found|known)|unknown", r"list")
+
+
+def test_vm_does_not_run(lab, hv1):
+    name = "off"
+    lab.check("vm-create", name)
+    guest = lab.guest(name)
+    hv1.vmferry("define", f"/usr/share/vmferry-lab/vms/{name}.xml")
+    try:
+        refused(hv1, name, "hv2", name, r"not run|shut off|does not run", r"start")
+        assert hv1.virsh("domstate", name) == "shut off"
+    finally:
+        lab.delete_guest(guest)
+
+
+def test_second_move_of_the_same_vm(lab, hv1, hv2):
+    """Slowed down by a bandwidth limit; what that does to a guest's memory under TCG is not judged."""
+    guest = lab.create_guest("slow", on=hv1)
+    try:
+        with untouched(lab, guest):
+            first = RunningMove(hv1, guest, hv2, "--bandwidth", "4").wait_for_stage("memory")
+            refused(hv1, guest.name, "hv2", guest.name, r"already|other job|being moved|under way",
+                    rf"cancel|job {first.job()}|jobs")
+            assert hv1.vmferry("migrate", guest.name, "--to", "hv1", check=False).returncode == 1
+            first.cancel()
+            status, said = first.end()
+            assert status == 1, said
+    finally:
+        lab.delete_guest(guest)
+
+
+@pytest.mark.parametrize("to", ["hv1", "hv1.lab.test"])
+def test_move_to_where_it_is(lab, hv1, at_hv1, to):
+    with untouched(lab, at_hv1):
+        refused(hv1, at_hv1.name, to, r"hv1", r"this host|itself|already|same")
+
+
+def test_refusal_is_told_to_programs_as_well(lab, hv1, hv2, at_hv1):
+    from labkit import report
+    with vmferryd_stopped(hv2):
+        result = hv1.vmferry("migrate", at_hv1.name, "--to", "hv2", "--json", check=False)
+    assert result.returncode == 1
+    told = report.parse(result.stdout)
+    assert report.faults(told) == []
+    assert told["outcome"] == "continues-on-source"
+    assert told["error"]["code"] == "unreachable"
+
+
+def test_nothing_is_left_at_the_destination(lab, hv2, at_hv1):
+    """After all those refusals: no domain, no disk process, nothing of the guest."""
+    until(lambda: at_hv1.name not in hv2.virsh("list", "--all", "--name").split(), 10, "no domain left")
+    until(lambda: hv2.run("test", "-e", f"/run/vmferry/{at_hv1.uuid}/control", check=False).returncode == 1,
+          10, "no disk process left")
