@@ -86,8 +86,13 @@ on_migrate(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm, 
                     "a largest downtime of %u ms is not from 1 to 60000", wanted.max_downtime_ms);
         return refuse(call, error);
     }
-    g_autofree gchar *path = vmf_job_table_start(daemon->jobs, info->uuid, info->name, to, &wanted,
-                                                 &error);
+    g_autoptr(VmfComputer) peer = vmf_peer_find(&daemon->context, to, &error);
+    if (peer == NULL) {
+        g_prefix_error(&error, "'%s' cannot move to '%s': ", info->name, to);
+        return refuse(call, error);
+    }
+    g_autofree gchar *path =
+        vmf_job_table_start(daemon->jobs, info->uuid, info->name, peer->fqdn, &wanted, &error);
     if (path == NULL)
         return refuse(call, error);
     vmf_dbus_manager_complete_migrate(object, call, path);
