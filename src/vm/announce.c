@@ -24,6 +24,7 @@ typedef struct {
     char port[IF_NAMESIZE];
     int port_index;
     guint8 mac[MAC_BYTES];
+    gboolean is_port; /* the bridge has told of some address there, if only the port's own */
     gboolean heard;
 } Expected;
 
@@ -88,13 +89,12 @@ gboolean
 vmf_announce_expect(VmfAnnounce *announce, const char *port, const char *mac, GError **error)
 {
     Expected added = {.port_index = (int)if_nametoindex(port)};
-    g_autofree gchar *bridge_side = g_strdup_printf("/sys/class/net/%s/brport", port);
     if (!parse_mac(mac, added.mac)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "'%s' is no MAC address", mac);
         return FALSE;
     }
-    if (added.port_index == 0 || !g_file_test(bridge_side, G_FILE_TEST_IS_DIR)) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "'%s' is no port of a bridge on this host",
+    if (added.port_index == 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "this host has no network device '%s'",
                     port);
         return FALSE;
     }
@@ -141,15 +141,31 @@ vmf_announce_expect_all(VmfAnnounce *announce, const char *live_xml, GError **er
 
 /* ---- listening ---- */
 
+/* PERMANENT: the bridge's or the port's own address, known before anybody was heard. */
+static void
+note_address(VmfAnnounce *announce, const struct ndmsg *neighbour, const guint8 *mac)
+{
+    for (guint i = 0; i < announce->expected->len; i++) {
+        Expected *expected = &g_array_index(announce->expected, Expected, i);
+        if (expected->port_index != neighbour->ndm_ifindex)
+            continue;
+        expected->is_port = TRUE;
+        if (!expected->heard && (neighbour->ndm_state & NUD_PERMANENT) == 0 &&
+            memcmp(expected->mac, mac, MAC_BYTES) == 0) {
+            expected->heard = TRUE;
+            announce->last_heard = g_get_monotonic_time();
+        }
+    }
+}
+
 static void
 note_neighbour(VmfAnnounce *announce, const struct nlmsghdr *message)
 {
     const struct ndmsg *neighbour = NLMSG_DATA(message);
     const guint8 *mac = NULL;
     gboolean in_bridge = FALSE;
-    if (message->nlmsg_len < NLMSG_LENGTH(sizeof *neighbour) ||
-        neighbour->ndm_family != AF_BRIDGE || (neighbour->ndm_state & NUD_PERMANENT) != 0)
-        return; /* PERMANENT: the bridge's or port's own address */
+    if (message->nlmsg_len < NLMSG_LENGTH(sizeof *neighbour) || neighbour->ndm_family != AF_BRIDGE)
+        return;
     int length = (int)(message->nlmsg_len - NLMSG_LENGTH(sizeof *neighbour));
     const struct rtattr *attribute = (const void *)((const guint8 *)neighbour +
                                                     NLMSG_ALIGN(sizeof *neighbour));
@@ -159,14 +175,8 @@ note_neighbour(VmfAnnounce *announce, const struct nlmsghdr *message)
         else if (attribute->rta_type == NDA_MASTER)
             in_bridge = TRUE;
     }
-    for (guint i = 0; mac != NULL && in_bridge && i < announce->expected->len; i++) {
-        Expected *expected = &g_array_index(announce->expected, Expected, i);
-        if (!expected->heard && expected->port_index == neighbour->ndm_ifindex &&
-            memcmp(expected->mac, mac, MAC_BYTES) == 0) {
-            expected->heard = TRUE;
-            announce->last_heard = g_get_monotonic_time();
-        }
-    }
+    if (mac != NULL && in_bridge)
+        note_address(announce, neighbour, mac);
 }
 
 static gboolean
@@ -218,6 +228,18 @@ first_missing(const VmfAnnounce *announce)
     return NULL;
 }
 
+static gboolean
+not_heard(const Expected *missing, guint timeout_ms, GError **error)
+{
+    const guint8 *mac = missing->mac;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
+                "%02x:%02x:%02x:%02x:%02x:%02x was not heard on '%s' within %u ms%s: neighbours "
+                "may still send to the other host",
+                mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], missing->port, timeout_ms,
+                missing->is_port ? "" : ", which is no port of a bridge");
+    return FALSE;
+}
+
 gboolean
 vmf_announce_wait(VmfAnnounce *announce, guint timeout_ms, gint64 *monotonic_us, GError **error)
 {
@@ -228,19 +250,13 @@ vmf_announce_wait(VmfAnnounce *announce, guint timeout_ms, gint64 *monotonic_us,
     while ((missing = first_missing(announce)) != NULL) {
         struct pollfd news = {.fd = announce->fd, .events = POLLIN};
         gint64 left_us = until - g_get_monotonic_time();
-        int ready = poll(&news, 1, (int)(MAX(left_us, 0) + 999) / 1000);
+        int ready = poll(&news, 1, (int)((MAX(left_us, 0) + 999) / 1000));
         if (ready < 0 && errno != EINTR)
             return netlink_fault(error, "wait for network news");
         if (ready > 0 && !read_news(announce, error))
             return FALSE;
-        if (ready == 0 && left_us <= 0) {
-            g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
-                        "%02x:%02x:%02x:%02x:%02x:%02x was not heard on '%s' within %u ms: "
-                        "neighbours may still send to the other host",
-                        missing->mac[0], missing->mac[1], missing->mac[2], missing->mac[3],
-                        missing->mac[4], missing->mac[5], missing->port, timeout_ms);
-            return FALSE;
-        }
+        if (ready == 0 && left_us <= 0)
+            return not_heard(missing, timeout_ms, error);
     }
     if (monotonic_us != NULL)
         *monotonic_us = announce->last_heard;

@@ -27,7 +27,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfAnnounce, vmf_announce_free)
  * @port: the tap's name, "vnet0"
  * @mac:  "52:54:00:…", either case
  *
- * VMF_ERROR_CONFIG: no such device, not a port of a bridge, or not a MAC address.
+ * VMF_ERROR_CONFIG: no such device, or not a MAC address. Whether it is a port of a bridge is seen by
+ * vmf_announce_wait(), which says so.
  */
 gboolean
 vmf_announce_expect(VmfAnnounce *announce, const char *port, const char *mac, GError **error);

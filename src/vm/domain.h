@@ -4,7 +4,7 @@
  *
  * Theory of operation. libvirtd turns a domain definition into processes, open files, sockets and
  * devices as root. So a definition that comes from a peer is parsed (no DTD, no entities, no
- * network, limits on bytes, depth and elements), read into a model by one table of what may occur
+ * network, limits on bytes and elements; the table bounds the depth), read into a model by one table of what may occur
  * (domain-table.c), checked as a whole, and written anew from the model. What the table does not
  * list is refused with its name and line; what it lists as refused is refused with the reason.
  * A few host-specific things (aliases, labels, the tap's name, paths libvirt chose itself) are
@@ -18,7 +18,6 @@
 #include <glib.h>
 
 #define VMF_DOMAIN_XML_MAX      (10 * 1024 * 1024) /* bytes */
-#define VMF_DOMAIN_DEPTH_MAX    16                 /* levels of elements */
 #define VMF_DOMAIN_ELEMENTS_MAX 20000
 #define VMF_DOMAIN_NAMESPACE    "urn:vmferry:1"
 

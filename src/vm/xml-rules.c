@@ -6,7 +6,6 @@
 #include "src/base/error.h"
 #include "src/vm/xml-kinds.h"
 
-#define DEPTH_MAX    16
 #define ELEMENTS_MAX 20000
 #define SHOWN_BYTES  80 /* of a value in a message */
 
@@ -223,8 +222,8 @@ take_attribute(Walk *walk, const Row *row, VmfXmlNode *node, xmlAttr *attribute)
 
 /* ---- elements ---- */
 
-static gboolean take_element(Walk *walk, xmlNode *element, const char *path, guint depth,
-                             VmfXmlNode *parent, VmfXmlNode **taken);
+static gboolean take_element(Walk *walk, xmlNode *element, const char *path, VmfXmlNode *parent,
+                             VmfXmlNode **taken);
 
 /* "disk", "vmferry:disk", or NULL after a refusal: an unknown namespace. */
 static gchar *
@@ -263,8 +262,7 @@ take_text(Walk *walk, const Row *row, VmfXmlNode *node, const GString *text)
 }
 
 static gboolean
-take_content(Walk *walk, const Row *row, xmlNode *element, const char *path, guint depth,
-             VmfXmlNode *node)
+take_content(Walk *walk, const Row *row, xmlNode *element, const char *path, VmfXmlNode *node)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     for (xmlNode *child = element->children; child != NULL; child = child->next) {
@@ -280,7 +278,7 @@ take_content(Walk *walk, const Row *row, xmlNode *element, const char *path, gui
             return FALSE;
         }
         g_autoptr(VmfXmlNode) taken = NULL;
-        if (!take_element(walk, child, path, depth + 1, node, &taken))
+        if (!take_element(walk, child, path, node, &taken))
             return FALSE;
         if (taken != NULL)
             g_ptr_array_add(node->children, g_steal_pointer(&taken));
@@ -288,14 +286,13 @@ take_content(Walk *walk, const Row *row, xmlNode *element, const char *path, gui
     return take_text(walk, row, node, text);
 }
 
+/* Levels need no limit of their own: the table has none deeper than its rows. */
 static gboolean
-within_limits(Walk *walk, const xmlNode *element, guint depth)
+within_limits(Walk *walk, const xmlNode *element)
 {
-    if (depth <= DEPTH_MAX && ++walk->elements <= ELEMENTS_MAX)
+    if (++walk->elements <= ELEMENTS_MAX)
         return TRUE;
-    refuse(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element),
-           depth > DEPTH_MAX ? "more than %d levels of elements" : "more than %d elements",
-           depth > DEPTH_MAX ? DEPTH_MAX : ELEMENTS_MAX);
+    refuse(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element), "more than %d elements", ELEMENTS_MAX);
     return FALSE;
 }
 
@@ -323,12 +320,11 @@ admit(Walk *walk, const Row *row, const char *name, const xmlNode *element,
 }
 
 static gboolean
-take_element(Walk *walk, xmlNode *element, const char *path, guint depth, VmfXmlNode *parent,
-             VmfXmlNode **taken)
+take_element(Walk *walk, xmlNode *element, const char *path, VmfXmlNode *parent, VmfXmlNode **taken)
 {
     gboolean keep;
     g_autofree gchar *name = model_name(walk, element);
-    if (name == NULL || !within_limits(walk, element, depth))
+    if (name == NULL || !within_limits(walk, element))
         return FALSE;
     g_autofree gchar *own = path[0] != '\0' ? g_strconcat(path, "/", name, NULL) : g_strdup(name);
     const Row *row = find_row(walk->rules, own);
@@ -341,7 +337,7 @@ take_element(Walk *walk, xmlNode *element, const char *path, guint depth, VmfXml
         if (!take_attribute(walk, row, node, attribute))
             return FALSE;
     }
-    if (!take_content(walk, row, element, row->rule->as != NULL ? row->rule->as : own, depth, node))
+    if (!take_content(walk, row, element, row->rule->as != NULL ? row->rule->as : own, node))
         return FALSE;
     if (row->rule->act != VMF_XML_KEEP_FULL || node->attributes->len > 0 ||
         node->children->len > 0 || node->text != NULL)
@@ -362,7 +358,7 @@ vmf_xml_apply(const VmfXmlRules *rules, const VmfXmlContext *context, xmlDoc *do
                root);
         return NULL;
     }
-    if (!take_element(&walk, element, "", 1, NULL, &taken))
+    if (!take_element(&walk, element, "", NULL, &taken))
         return NULL;
     return g_steal_pointer(&taken);
 }
