@@ -79,6 +79,14 @@ run(VmfJournal *journal, const char *sql, const char *doing, GError **error)
     return TRUE;
 }
 
+/* Both are cheap: they change what the next commit does, and touch no file. */
+static void
+set_durable(VmfJournal *journal, gboolean durable)
+{
+    sqlite3_exec(journal->db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL",
+                 NULL, NULL, NULL);
+}
+
 static gint64
 pragma(VmfJournal *journal, const char *sql)
 {
@@ -127,8 +135,9 @@ vmf_journal_open(const char *path, GError **error)
     }
     sqlite3_extended_result_codes(journal->db, 1);
     sqlite3_busy_timeout(journal->db, 5000);
-    if (!run(journal, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", "cannot be opened",
-             error) ||
+    if (!run(journal,
+             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;",
+             "cannot be opened", error) ||
         !check_or_create_schema(journal, error))
         return NULL;
     return g_steal_pointer(&journal);
@@ -165,6 +174,7 @@ vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **er
     sqlite3_bind_text(st, 6, entry->peer, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 7, (gint64)entry->epoch);
     sqlite3_bind_int64(st, 8, now);
+    set_durable(journal, TRUE);
     if (sqlite3_step(st) != SQLITE_DONE)
         return failed(journal, "cannot begin a move", error);
     return sqlite3_last_insert_rowid(journal->db);
@@ -183,6 +193,7 @@ vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **erro
     sqlite3_bind_text(st, 2, vmf_state_name(state), -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 3, g_get_real_time());
     sqlite3_bind_int(st, 4, vmf_state_is_final(state));
+    set_durable(journal, FALSE);
     if (sqlite3_step(st) != SQLITE_DONE)
         return failed(journal, "cannot note a state", error);
     return TRUE;
@@ -199,8 +210,11 @@ vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError *
     sqlite3_bind_int64(st, 1, job);
     sqlite3_bind_text(st, 2, report, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 3, g_get_real_time());
+    set_durable(journal, TRUE);
     if (sqlite3_step(st) != SQLITE_DONE)
         return failed(journal, "cannot note a report", error);
+    /* Never in a commit of a move's window: the log is carried over when a move is over. */
+    sqlite3_wal_checkpoint_v2(journal->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     return TRUE;
 }
 

@@ -6,9 +6,12 @@
 /*
  * The journal of one host: what was going on, one row per move and role.
  *
- * SQLite in WAL mode with synchronous=FULL: a state is on disk before vmf_journal_enter()
- * returns. It is a hint for recovery and the memory behind `vmferry jobs`; the owner record on
- * the share stays the authority. Thread-safe: one connection under one lock.
+ * SQLite in WAL mode. A move's begin and its report are on the disk when their functions return. A
+ * state is with the kernel: it survives the death of vmferryd, not of the host, with which the
+ * disk process and QEMU would have died too, and with them all that the state could be about. That
+ * keeps the disk's fsync out of the guest's pause. The journal is a hint for recovery and the
+ * memory behind `vmferry jobs`; the owner record on the share stays the authority. Thread-safe:
+ * one connection under one lock.
  *
  * Failure model. A write that fails is an error of the move (nothing is done that was not
  * written first). A database that cannot be opened or read stops vmferryd with its path and
@@ -49,7 +52,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfJournal, vmf_journal_close)
  */
 gint64 vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **error);
 
-/** vmf_journal_enter() - the move's next state, durable on return. Judges nothing. */
+/** vmf_journal_enter() - the move's next state; survives this process. Judges nothing. */
 gboolean vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **error);
 
 /** vmf_journal_finish() - the final report; also for moves that wait ("paused-waiting") */

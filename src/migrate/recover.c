@@ -95,7 +95,7 @@ vmf_recover_source(const VmfContext *context, const VmfJournalEntry *entry)
 static gboolean
 is_committed(VmfIncoming *incoming)
 {
-    if (incoming->state < VMF_STATE_ACQUIRING)
+    if (incoming->state < VMF_STATE_ALLOCATED)
         return FALSE;
     for (guint wait_ms = 100;; wait_ms = MIN(wait_ms * 2, 5000)) {
         g_autoptr(GError) error = NULL;
@@ -147,6 +147,8 @@ vmf_incoming_recover(VmfIncoming *incoming)
     g_autoptr(VmfComputer)
         peer = vmf_directory_computer(context->directory, incoming->peer_fqdn, NULL);
     incoming->peer_sid = g_strdup(peer ? peer->sid : "");
+    if (incoming->state == VMF_STATE_ALLOCATED)
+        vmf_incoming_enter(incoming, VMF_STATE_ACQUIRING, NULL);
     if (incoming->state == VMF_STATE_ACQUIRING)
         vmf_incoming_enter(incoming, VMF_STATE_COMMITTED, NULL);
     open_gate(incoming);

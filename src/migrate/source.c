@@ -225,25 +225,38 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
 
 /* ---- storage ---- */
 
+static gboolean
+release(VmfSource *source, VmfDiskTimes *times, GError **error)
+{
+    return vmf_source_enter(source, VMF_STATE_RELEASING, error) &&
+           vmf_disk_client_release(source->disks, NULL, times, error) &&
+           vmf_source_enter(source, VMF_STATE_RELEASED, error);
+}
+
 /* Returns FALSE without having entered RELEASING, or in it: then the record is to be asked. */
 static gboolean
 hand_over(VmfSource *source, GBytes *perform_cookie, GError **error)
 {
-    vmf_job_enter_stage(source->job, VMF_STAGE_STORAGE);
-    if (!vmf_source_enter(source, VMF_STATE_RELEASING, error))
-        return FALSE;
-    gint64 began = g_get_monotonic_time();
     guint64 new_epoch = 0, acquire_us = 0;
-    if (!vmf_disk_client_release(source->disks, NULL, NULL, error) ||
-        !vmf_source_enter(source, VMF_STATE_RELEASED, error) ||
-        !answered(source,
+    VmfDiskTimes times = {0};
+    vmf_job_enter_stage(source->job, VMF_STAGE_STORAGE);
+    gint64 began = g_get_monotonic_time();
+    if (!release(source, &times, error))
+        return FALSE;
+    gint64 released = g_get_monotonic_time();
+    if (!answered(source,
                   vmf_peer1_call_grant_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                             source->epoch, bytes_to_variant(perform_cookie),
                                             &new_epoch, &acquire_us, NULL, error),
                   error))
         return FALSE;
-    vmf_job_set_handover(source->job, g_get_monotonic_time() - began);
+    gint64 granted = g_get_monotonic_time();
+    vmf_job_set_handover(source->job, granted - began);
     vmf_job_set_epoch(source->job, new_epoch);
+    g_info(
+        "'%s': released in %.1f ms (drained %.1f, closed %.1f), granted in %.1f ms (acquired %.1f)",
+        source->name, (double)(released - began) / 1e3, (double)times.drain_us / 1e3,
+        (double)times.close_us / 1e3, (double)(granted - released) / 1e3, (double)acquire_us / 1e3);
     return TRUE;
 }
 
