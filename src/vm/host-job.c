@@ -79,7 +79,7 @@ vmf_host_job_progress(VmfHost *host, const char *uuid, VmfJobProgress *out, GErr
         return FALSE;
     if (virDomainGetJobStats(domain, &type, &stats.list, &stats.n, 0) < 0 ||
         virDomainGetState(domain, &state, &reason, 0) < 0) {
-        vmf_libvirt_set_error(error, "cannot read the progress of '%s'", virDomainGetName(domain));
+        vmf_libvirt_set_error(error, "cannot read the progress of '%s'", uuid);
         return FALSE;
     }
     read_figures(&stats, &read);
@@ -97,7 +97,7 @@ vmf_host_abort_job(VmfHost *host, const char *uuid, GError **error)
         return FALSE;
     if (virDomainAbortJob(domain) == 0)
         return TRUE;
-    vmf_libvirt_set_error(error, "cannot abort the job of '%s'", virDomainGetName(domain));
+    vmf_libvirt_set_error(error, "cannot abort the job of '%s'", uuid);
     return FALSE;
 }
 
@@ -109,8 +109,7 @@ vmf_host_set_max_downtime(VmfHost *host, const char *uuid, guint64 ms, GError **
         return FALSE;
     if (virDomainMigrateSetMaxDowntime(domain, ms, 0) == 0)
         return TRUE;
-    vmf_libvirt_set_error(error, "cannot set the longest downtime of '%s'",
-                          virDomainGetName(domain));
+    vmf_libvirt_set_error(error, "cannot set the longest downtime of '%s'", uuid);
     return FALSE;
 }
 
@@ -122,6 +121,6 @@ vmf_host_set_bandwidth(VmfHost *host, const char *uuid, guint64 mib_per_s, GErro
         return FALSE;
     if (virDomainMigrateSetMaxSpeed(domain, (unsigned long)mib_per_s, 0) == 0)
         return TRUE;
-    vmf_libvirt_set_error(error, "cannot set the bandwidth of '%s'", virDomainGetName(domain));
+    vmf_libvirt_set_error(error, "cannot set the bandwidth of '%s'", uuid);
     return FALSE;
 }

@@ -135,23 +135,31 @@ vmf_host_connection(VmfHost *host, GError **error)
     return install(host, fresh, event_id);
 }
 
-virDomain *
-vmf_host_domain(VmfHost *host, const char *uuid_or_name, GError **error)
+/* @absent: (out): libvirt answered, and knows no such domain. Cleaning up forgets libvirt's error. */
+static virDomain *
+look_up(VmfHost *host, const char *uuid_or_name, gboolean *absent, GError **error)
 {
     g_autoptr(virConnect) conn = vmf_host_connection(host, error);
+    *absent = FALSE;
     if (conn == NULL)
         return NULL;
-    virDomainPtr domain = NULL;
-    if (g_uuid_string_is_valid(uuid_or_name))
-        domain = virDomainLookupByUUIDString(conn, uuid_or_name);
-    else
-        domain = virDomainLookupByName(conn, uuid_or_name);
-    if (domain == NULL && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+    virDomainPtr domain = g_uuid_string_is_valid(uuid_or_name)
+                              ? virDomainLookupByUUIDString(conn, uuid_or_name)
+                              : virDomainLookupByName(conn, uuid_or_name);
+    *absent = domain == NULL && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN;
+    if (*absent)
         g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
                     "this host's libvirt knows no VM '%s'; see 'virsh list --all'", uuid_or_name);
     else if (domain == NULL)
         vmf_libvirt_set_error(error, "cannot look for the VM '%s'", uuid_or_name);
     return domain;
+}
+
+virDomain *
+vmf_host_domain(VmfHost *host, const char *uuid_or_name, GError **error)
+{
+    gboolean absent;
+    return look_up(host, uuid_or_name, &absent, error);
 }
 
 /* ---- what a VM is ---- */
@@ -220,7 +228,7 @@ describe(virDomain *domain, GError **error)
     int state, reason, autostart = 0;
     if (virDomainGetUUIDString(domain, uuid) < 0 ||
         virDomainGetState(domain, &state, &reason, 0) < 0) {
-        vmf_libvirt_set_error(error, "cannot read the state of '%s'", virDomainGetName(domain));
+        vmf_libvirt_set_error(error, "cannot read the state of a VM");
         return NULL;
     }
     VmfVmInfo *info = g_new0(VmfVmInfo, 1);
@@ -284,8 +292,7 @@ vmf_host_dump_xml(VmfHost *host, const char *uuid, VmfXmlForm form, GError **err
         return NULL;
     char *xml = virDomainGetXMLDesc(domain, flags[form]);
     if (xml == NULL)
-        vmf_libvirt_set_error(error, "cannot read the definition of '%s'",
-                              virDomainGetName(domain));
+        vmf_libvirt_set_error(error, "cannot read the definition of '%s'", uuid);
     gchar *copy = g_strdup(xml);
     free(xml);
     return copy;
@@ -310,17 +317,22 @@ vmf_host_define(VmfHost *host, const char *xml, gchar **uuid, GError **error)
     return TRUE;
 }
 
-/* A call that changes a domain; @what: "start". */
+/* @call: changes the domain, negative is failure. @what: "start" */
+static gboolean
+act_on(virDomain *domain, const char *what, int (*call)(virDomain *), GError **error)
+{
+    g_autofree gchar *name = g_strdup(virDomainGetName(domain)); /* asking forgets the last error */
+    if (call(domain) >= 0)
+        return TRUE;
+    vmf_libvirt_set_error(error, "cannot %s '%s'", what, name);
+    return FALSE;
+}
+
 static gboolean
 act(VmfHost *host, const char *uuid, const char *what, int (*call)(virDomain *), GError **error)
 {
     g_autoptr(virDomain) domain = vmf_host_domain(host, uuid, error);
-    if (domain == NULL)
-        return FALSE;
-    if (call(domain) >= 0)
-        return TRUE;
-    vmf_libvirt_set_error(error, "cannot %s '%s'", what, virDomainGetName(domain));
-    return FALSE;
+    return domain != NULL && act_on(domain, what, call, error);
 }
 
 static int
@@ -371,13 +383,20 @@ vmf_host_set_autostart(VmfHost *host, const char *uuid, gboolean on, GError **er
     return act(host, uuid, "change autostart of", on ? autostart_on : autostart_off, error);
 }
 
-/* Gone already, or not in the state from which one gets there, is there. */
+/* Gone before, or while it was asked for, is as good. Reads the last error: no call in between. */
+static int
+or_gone(int result, int also)
+{
+    int code = virGetLastErrorCode();
+    return result < 0 && (code == VIR_ERR_NO_DOMAIN || code == also) ? 0 : result;
+}
+
 static int
 destroy_or_off(virDomain *domain)
 {
-    if (virDomainIsActive(domain) == 0 || virDomainDestroy(domain) == 0)
+    if (virDomainIsActive(domain) == 0)
         return 0;
-    return virDomainIsActive(domain) == 0 || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ? 0 : -1;
+    return or_gone(virDomainDestroy(domain), VIR_ERR_OPERATION_INVALID); /* "is not running" */
 }
 
 /* What an administrator keeps beside the definition (NVRAM, TPM state) is not ours to delete. */
@@ -386,17 +405,23 @@ undefine_or_transient(virDomain *domain)
 {
     if (virDomainIsPersistent(domain) == 0)
         return 0;
-    return virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM |
-                                              VIR_DOMAIN_UNDEFINE_KEEP_TPM |
-                                              VIR_DOMAIN_UNDEFINE_MANAGED_SAVE);
+    if (virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM |
+                                           VIR_DOMAIN_UNDEFINE_KEEP_TPM |
+                                           VIR_DOMAIN_UNDEFINE_MANAGED_SAVE) == 0)
+        return 0;
+    /* A driver that has neither does not know the flags. */
+    return or_gone(virGetLastErrorCode() == VIR_ERR_INVALID_ARG ? virDomainUndefine(domain) : -1,
+                   VIR_ERR_NO_DOMAIN);
 }
 
 static gboolean
 act_or_gone(VmfHost *host, const char *uuid, const char *what, int (*call)(virDomain *),
             GError **error)
 {
+    gboolean absent;
     g_autoptr(GError) failed = NULL;
-    if (act(host, uuid, what, call, &failed) || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+    g_autoptr(virDomain) domain = look_up(host, uuid, &absent, &failed);
+    if (absent || (domain != NULL && act_on(domain, what, call, &failed)))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&failed));
     return FALSE;

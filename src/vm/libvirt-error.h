@@ -14,5 +14,8 @@ int vmf_libvirt_error_code(int code, int domain);
 /**
  * vmf_libvirt_set_error() - the calling thread's last libvirt error, as ours
  * @what: what was asked, on which object: "cannot start 'web1'"
+ *
+ * Nearly every call to libvirt forgets the last error, virDomainGetName() too: its arguments are
+ * made before the call that failed.
  */
 void vmf_libvirt_set_error(GError **error, const char *what, ...) G_GNUC_PRINTF(2, 3);
