@@ -3,6 +3,7 @@
 
 #include "smb/disk-list.h"
 #include "smb/disk-owner.h"
+#include "smb/disk-wire.h"
 #include "smb/gate.h"
 #include "smb/owner-record.h"
 
@@ -49,34 +50,6 @@ typedef struct {
     uid_t qemu_uid;
     gid_t qemu_gid;
 } VmfDiskLaunch;
-
-typedef struct {
-    gchar *target;
-    gchar *url;
-    guint64 size; /* of the export, bytes */
-} VmfDiskFact;
-
-/** VmfDiskState - Describe's answer; the fields' meanings are in org.vmferry.Disk1.xml */
-typedef struct {
-    VmfGateState gate;
-    gboolean held;
-    guint64 epoch;
-    gchar *trouble; /* "" when all is well */
-    gboolean foreign;
-    VmfDiskFact *disks;
-    guint n_disks;
-    guint in_flight;
-    guint waiting;
-    gint64 ticket_end;
-    guint64 read_bytes;
-    guint64 written_bytes;
-    guint64 written_since_open;
-    guint sessions;
-    pid_t pid;
-} VmfDiskState;
-
-void vmf_disk_state_free(VmfDiskState *state);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfDiskState, vmf_disk_state_free)
 
 /** VmfKeptSocket - a socket taken back; the file descriptor is owned, close-on-exec */
 typedef struct {

@@ -135,3 +135,26 @@ vmf_disk_set_write(VmfDiskSet *set, const VmfGateLease *lease, guint disk, const
     }
     return result;
 }
+
+int
+vmf_disk_set_flush(VmfDiskSet *set, const VmfGateLease *lease, guint disk)
+{
+    while (TRUE) {
+        VmfGatePass pass = vmf_gate_enter(set->gate, lease, VMF_GATE_FLUSH);
+        if (pass == VMF_PASS_GONE)
+            return ESHUTDOWN;
+
+        VmfShareAnswer answer = {VMF_SHARE_OK, 0};
+        if (pass == VMF_PASS_OWNER) {
+            g_mutex_lock(&set->share_lock);
+            VmfShareFile *file = file_for(set, pass, disk);
+            answer = file != NULL ? vmf_share_flush(file) : not_sent;
+            if (answer.status != VMF_SHARE_OK)
+                vmf_disk_set_note_lost(set);
+            g_mutex_unlock(&set->share_lock);
+        }
+        vmf_gate_leave(set->gate);
+        if (answer.status == VMF_SHARE_OK)
+            return 0;
+    }
+}

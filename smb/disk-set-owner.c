@@ -114,7 +114,8 @@ vmf_disk_set_look_through(VmfDiskSet *set, VmfDiskSession **own, GError **error)
 }
 
 gboolean
-vmf_disk_set_read_record(VmfDiskSet *set, gboolean *present, VmfOwnerRecord *record, GError **error)
+vmf_disk_set_read_record(VmfDiskSet *set, gboolean *present, VmfOwnerRecord *record, gboolean *mine,
+                         GError **error)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
     VmfDiskSession *own = NULL;
@@ -122,6 +123,8 @@ vmf_disk_set_read_record(VmfDiskSet *set, gboolean *present, VmfOwnerRecord *rec
     gboolean ok = session != NULL && vmf_disk_set_peek(set, session, present, record, error);
     vmf_disk_session_free(own);
     vmf_disk_set_note_if_lost(set);
+    if (ok && mine != NULL)
+        *mine = *present && vmf_disk_set_names_me(set, record, record->epoch);
     return ok;
 }
 

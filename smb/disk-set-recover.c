@@ -423,14 +423,26 @@ work_fenced(VmfDiskSet *set, gboolean foreign)
     return set->retry_at;
 }
 
+/* A connection that is closed is noticed without a request, so that the disks are held again soon. */
+static void
+notice_hang_up(VmfDiskSet *set)
+{
+    VmfDiskSession *sessions[] = {set->current, set->candidate};
+    for (guint i = 0; i < G_N_ELEMENTS(sessions); i++) {
+        if (sessions[i] == NULL || sessions[i]->share->dead ||
+            !vmf_share_hung_up(sessions[i]->share))
+            continue;
+        sessions[i]->share->dead = TRUE;
+        vmf_disk_set_note_lost(set);
+        set->retry_at = 0;
+    }
+}
+
 gint64
 vmf_disk_set_work(VmfDiskSet *set)
 {
+    notice_hang_up(set);
     VmfGateFacts gate = vmf_gate_facts(set->gate);
-    if (gate.state == VMF_GATE_OPEN && set->current != NULL &&
-        vmf_share_hung_up(set->current->share))
-        vmf_disk_set_note_lost(set);
-    gate = vmf_gate_facts(set->gate);
 
     gint64 next = G_MAXINT64;
     if (gate.state == VMF_GATE_FENCED)

@@ -39,7 +39,7 @@ release_of_nothing(VmfDiskSet *set, const VmfOwnerNext *next, GError **error)
     VmfOwnerRecord record;
     if (next == NULL)
         return TRUE;
-    if (!vmf_disk_set_read_record(set, &present, &record, error))
+    if (!vmf_disk_set_read_record(set, &present, &record, NULL, error))
         return FALSE;
     if (present && record.epoch == next->epoch && record.state == next->state)
         return TRUE;

@@ -42,8 +42,9 @@ typedef struct _VmfDiskSet VmfDiskSet;
  * VmfDiskSetConfig - what a disk set is made of
  * @list, @share:  taken
  * @quarantine_ms: how long an unanswered write of a lost session may still land
- * @changed:       gate or trouble have changed; from any thread, without locks held; may be NULL
- * @wake:          vmf_disk_set_work() is due; from any thread; may be NULL
+ * @changed:       gate or trouble have changed. From any thread, with locks held: it must not call
+ *                 back; may be NULL
+ * @wake:          vmf_disk_set_work() is due; as @changed
  */
 typedef struct {
     VmfDiskList *list;
@@ -107,10 +108,13 @@ int vmf_disk_set_read(VmfDiskSet *set, const VmfGateLease *lease, guint disk, vo
 int vmf_disk_set_write(VmfDiskSet *set, const VmfGateLease *lease, guint disk, const void *buffer,
                        gsize count, guint64 offset);
 
+/** vmf_disk_set_flush() - what was answered is durable; nothing to do at a closed gate */
+int vmf_disk_set_flush(VmfDiskSet *set, const VmfGateLease *lease, guint disk);
+
 /* --- the owner thread; meanings and errors are those of org.vmferry.Disk1.xml --- */
 
 gboolean vmf_disk_set_read_record(VmfDiskSet *set, gboolean *present, VmfOwnerRecord *record,
-                                  GError **error);
+                                  gboolean *mine, GError **error);
 gboolean vmf_disk_set_probe(VmfDiskSet *set, GError **error);
 gboolean
 vmf_disk_set_claim(VmfDiskSet *set, const VmfOwnerExpect *expected, const VmfOwnerNext *next,

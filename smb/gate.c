@@ -123,7 +123,7 @@ may_pass(const VmfGate *gate, VmfGateAccess access)
 {
     switch (gate->state) {
     case VMF_GATE_CLOSED:
-        return access == VMF_GATE_READ && !gate->offline;
+        return access == VMF_GATE_FLUSH || (access == VMF_GATE_READ && !gate->offline);
     case VMF_GATE_OPEN:
         return TRUE;
     case VMF_GATE_DRAINING:

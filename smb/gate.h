@@ -57,7 +57,8 @@ gboolean vmf_gate_state_from_name(const char *name, VmfGateState *state);
 
 typedef struct _VmfGate VmfGate;
 
-typedef enum { VMF_GATE_READ, VMF_GATE_WRITE } VmfGateAccess;
+/* A flush has nothing to do at a closed gate: what was answered there is durable. */
+typedef enum { VMF_GATE_READ, VMF_GATE_WRITE, VMF_GATE_FLUSH } VmfGateAccess;
 
 typedef enum {
     VMF_PASS_READER, /* go, by the handle that denies nobody */

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "smb/disk-control.h"
+
+#include "smb/disk-wire.h"
+#include "smb/disk1-dbus.h"
+#include "smb/kept-sockets.h"
+#include "smb/runner.h"
+#include "src/base/error.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OBJECT_PATH     "/org/vmferry/Disk1"
+#define MAX_CONNECTIONS 32
+
+typedef struct {
+    GSource base;
+    VmfDiskControl *self;
+} WorkSource;
+
+struct _VmfDiskControl {
+    VmfDiskSet *set;
+    void (*quit)(void);
+    VmfRunner control;
+    VmfRunner owner;
+
+    /* the owner thread's, except woken */
+    GSource *work;
+    atomic_int woken;
+    int watched_fd;
+    gpointer watch_tag;
+
+    /* the control thread's */
+    GDBusServer *server;
+    VmfDbusDisk1 *skeleton;
+    VmfKeptSockets *sockets;
+    GPtrArray *connections;
+};
+
+/* --- the disk set's own work, on the owner thread --- */
+
+static void
+watch_session(VmfDiskControl *self)
+{
+    int fd = vmf_disk_set_watch_fd(self->set);
+    if (fd == self->watched_fd)
+        return;
+    if (self->watch_tag != NULL)
+        g_source_remove_unix_fd(self->work, self->watch_tag);
+    self->watch_tag = fd >= 0
+                          ? g_source_add_unix_fd(self->work, fd, G_IO_HUP | G_IO_ERR | POLLRDHUP)
+                          : NULL;
+    self->watched_fd = fd;
+}
+
+static gboolean
+work_dispatch(GSource *source, GSourceFunc callback, gpointer data)
+{
+    VmfDiskControl *self = ((WorkSource *)source)->self;
+    atomic_store(&self->woken, 0);
+    gint64 next = vmf_disk_set_work(self->set);
+    watch_session(self);
+    g_source_set_ready_time(source, next == G_MAXINT64 ? -1 : next);
+    if (atomic_load(&self->woken)) /* woken while it worked: what is new may be due now */
+        g_source_set_ready_time(source, 0);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs work_funcs = {.dispatch = work_dispatch};
+
+void
+vmf_disk_control_wake(gpointer data)
+{
+    VmfDiskControl *self = data;
+    atomic_store(&self->woken, 1);
+    g_source_set_ready_time(self->work, 0);
+}
+
+/* --- verbs of the owner thread --- */
+
+typedef void (*Verb)(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters);
+
+typedef struct {
+    VmfDiskControl *self;
+    GDBusMethodInvocation *call; /* its reply takes the reference */
+    Verb verb;
+} Order;
+
+static gboolean
+run_order(gpointer data)
+{
+    g_autofree Order *order = data;
+    order->verb(order->self, order->call, g_dbus_method_invocation_get_parameters(order->call));
+    vmf_disk_control_wake(order->self);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean
+let_owner_do(VmfDiskControl *self, GDBusMethodInvocation *call, Verb verb)
+{
+    Order *order = g_new(Order, 1);
+    *order = (Order){self, call, verb};
+    vmf_runner_do(&self->owner, run_order, order);
+    return TRUE;
+}
+
+/* @reply is floating, or NULL for none */
+static void
+reply_or_fail(GDBusMethodInvocation *call, gboolean ok, GVariant *reply, GError *error)
+{
+    if (ok)
+        g_dbus_method_invocation_return_value(call, reply);
+    else
+        g_dbus_method_invocation_take_error(call, error);
+}
+
+static void
+verb_read_record(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    GError *error = NULL;
+    gboolean present = FALSE, mine = FALSE;
+    VmfOwnerRecord record;
+    gboolean ok = vmf_disk_set_read_record(self->set, &present, &record, &mine, &error);
+    GVariant *facts = ok ? vmf_disk_wire_from_record(present ? &record : NULL, mine) : NULL;
+    reply_or_fail(call, ok, ok ? g_variant_new("(@a{sv})", facts) : NULL, error);
+}
+
+static void
+verb_probe(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    GError *error = NULL;
+    gboolean ok = vmf_disk_set_probe(self->set, &error);
+    reply_or_fail(call, ok, NULL, error);
+}
+
+static void
+verb_claim(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    GError *error = NULL;
+    g_autoptr(GVariant) expected_facts = NULL;
+    g_autoptr(GVariant) next_facts = NULL;
+    guint wait_ms = 0;
+    gboolean given = FALSE;
+    VmfOwnerExpect expected = {0};
+    VmfOwnerNext next = {0};
+    VmfDiskTimes times = {0};
+
+    g_variant_get(parameters, "(@a{sv}@a{sv}u)", &expected_facts, &next_facts, &wait_ms);
+    gboolean ok = vmf_disk_wire_to_expected(expected_facts, &expected, &error) &&
+                  vmf_disk_wire_to_next(next_facts, &given, &next, &error);
+    if (ok && !given) {
+        g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "Claim: what to write is missing");
+        ok = FALSE;
+    }
+    ok = ok && vmf_disk_set_claim(self->set, &expected, &next, wait_ms, &times, &error);
+    reply_or_fail(call, ok, ok ? g_variant_new("(@a{sv})", vmf_disk_wire_from_times(&times)) : NULL,
+                  error);
+}
+
+static void
+verb_open_gate(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    GError *error = NULL;
+    guint64 epoch = 0;
+    g_variant_get(parameters, "(t)", &epoch);
+    gboolean ok = vmf_disk_set_open_gate(self->set, epoch, &error);
+    reply_or_fail(call, ok, NULL, error);
+}
+
+static void
+verb_release(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    GError *error = NULL;
+    g_autoptr(GVariant) next_facts = NULL;
+    gboolean given = FALSE;
+    VmfOwnerNext next = {0};
+    VmfDiskTimes times = {0};
+
+    g_variant_get(parameters, "(@a{sv})", &next_facts);
+    gboolean ok = vmf_disk_wire_to_next(next_facts, &given, &next, &error) &&
+                  vmf_disk_set_release(self->set, given ? &next : NULL, &times, &error);
+    reply_or_fail(call, ok, ok ? g_variant_new("(@a{sv})", vmf_disk_wire_from_times(&times)) : NULL,
+                  error);
+}
+
+static void
+verb_write_file(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    GError *error = NULL;
+    const char *name, *content;
+    g_variant_get(parameters, "(&s&s)", &name, &content);
+    gboolean ok = vmf_disk_set_write_file(self->set, name, content, &error);
+    reply_or_fail(call, ok, NULL, error);
+}
+
+static void
+verb_read_file(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    GError *error = NULL;
+    const char *name;
+    g_variant_get(parameters, "(&s)", &name);
+    g_autofree gchar *content = vmf_disk_set_read_file(self->set, name, &error);
+    reply_or_fail(call, content != NULL, content != NULL ? g_variant_new("(s)", content) : NULL,
+                  error);
+}
+
+static void
+verb_quit(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    VmfGateFacts gate = vmf_disk_set_facts(self->set).gate;
+    if (gate.epoch != 0 && !gate.foreign) {
+        g_dbus_method_invocation_return_error(
+            call, VMF_ERROR, VMF_ERROR_BUSY,
+            "the disk process of VM %s holds its disks: they have to be released first",
+            vmf_disk_set_list(self->set)->vm_uuid);
+        return;
+    }
+    g_autoptr(GDBusConnection)
+        connection = g_object_ref(g_dbus_method_invocation_get_connection(call));
+    g_dbus_method_invocation_return_value(call, NULL);
+    g_dbus_connection_flush_sync(connection, NULL, NULL);
+    self->quit();
+}
+
+/* --- D-Bus, on the control thread --- */
+
+static gboolean
+on_read_record(VmfDbusDisk1 *object, GDBusMethodInvocation *call, gpointer data)
+{
+    return let_owner_do(data, call, verb_read_record);
+}
+
+static gboolean
+on_probe(VmfDbusDisk1 *object, GDBusMethodInvocation *call, gpointer data)
+{
+    return let_owner_do(data, call, verb_probe);
+}
+
+static gboolean
+on_claim(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GVariant *expected, GVariant *next,
+         guint wait_ms, gpointer data)
+{
+    return let_owner_do(data, call, verb_claim);
+}
+
+static gboolean
+on_open_gate(VmfDbusDisk1 *object, GDBusMethodInvocation *call, guint64 epoch, gpointer data)
+{
+    return let_owner_do(data, call, verb_open_gate);
+}
+
+static gboolean
+on_release(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GVariant *next, gpointer data)
+{
+    return let_owner_do(data, call, verb_release);
+}
+
+static gboolean
+on_write_file(VmfDbusDisk1 *object, GDBusMethodInvocation *call, const char *name,
+              const char *content, gpointer data)
+{
+    return let_owner_do(data, call, verb_write_file);
+}
+
+static gboolean
+on_read_file(VmfDbusDisk1 *object, GDBusMethodInvocation *call, const char *name, gpointer data)
+{
+    return let_owner_do(data, call, verb_read_file);
+}
+
+static gboolean
+on_quit(VmfDbusDisk1 *object, GDBusMethodInvocation *call, gpointer data)
+{
+    return let_owner_do(data, call, verb_quit);
+}
+
+static gboolean
+on_describe(VmfDbusDisk1 *object, GDBusMethodInvocation *call, gpointer data)
+{
+    VmfDiskControl *self = data;
+    VmfDiskSetFacts facts = vmf_disk_set_facts(self->set);
+    const VmfDiskList *list = vmf_disk_set_list(self->set);
+    g_autofree gchar *trouble = vmf_disk_set_trouble(self->set);
+    g_autofree VmfDiskFact *disks = g_new0(VmfDiskFact, list->n_entries);
+
+    for (guint i = 0; i < list->n_entries; i++)
+        disks[i] = (VmfDiskFact){list->entries[i].target, list->entries[i].url->url,
+                                 vmf_disk_set_export_size(self->set, i)};
+    const VmfDiskState state = {
+        .gate = facts.gate.state,
+        .held = facts.gate.epoch != 0,
+        .epoch = facts.gate.epoch,
+        .trouble = trouble,
+        .foreign = facts.gate.foreign,
+        .disks = disks,
+        .n_disks = list->n_entries,
+        .in_flight = facts.gate.in_flight,
+        .waiting = facts.gate.waiting + facts.unanswered,
+        .ticket_end = facts.ticket_end,
+        .read_bytes = facts.read_bytes,
+        .written_bytes = facts.written_bytes,
+        .written_since_open = facts.written_since_open,
+        .sessions = facts.sessions,
+        .pid = getpid(),
+    };
+    vmf_dbus_disk1_complete_describe(object, call, vmf_disk_wire_from_state(&state));
+    return TRUE;
+}
+
+static gboolean
+on_keep_socket(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GUnixFDList *fds,
+               const char *name, GVariant *handle, gpointer data)
+{
+    VmfDiskControl *self = data;
+    GError *error = NULL;
+    int fd = -1;
+    if (fds == NULL)
+        g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "KeepSocket: no socket was sent");
+    else
+        fd = g_unix_fd_list_get(fds, g_variant_get_handle(handle), &error);
+    if (fd >= 0 && vmf_kept_sockets_keep(self->sockets, name, fd, &error))
+        vmf_dbus_disk1_complete_keep_socket(object, call, NULL);
+    else
+        g_dbus_method_invocation_take_error(call, error);
+    return TRUE;
+}
+
+static gboolean
+on_take_sockets(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GUnixFDList *ignored,
+                gpointer data)
+{
+    VmfDiskControl *self = data;
+    GError *error = NULL;
+    g_autoptr(GUnixFDList) fds = NULL;
+    GVariant *list = vmf_kept_sockets_list(self->sockets, &fds, &error);
+    if (list != NULL)
+        vmf_dbus_disk1_complete_take_sockets(object, call, fds, list);
+    else
+        g_dbus_method_invocation_take_error(call, error);
+    return TRUE;
+}
+
+static gboolean
+on_drop_socket(VmfDbusDisk1 *object, GDBusMethodInvocation *call, const char *name, gpointer data)
+{
+    vmf_kept_sockets_drop(((VmfDiskControl *)data)->sockets, name);
+    vmf_dbus_disk1_complete_drop_socket(object, call);
+    return TRUE;
+}
+
+static gboolean
+tell_change(gpointer data)
+{
+    VmfDiskControl *self = data;
+    VmfGateFacts gate = vmf_disk_set_facts(self->set).gate;
+    g_autofree gchar *trouble = vmf_disk_set_trouble(self->set);
+    vmf_dbus_disk1_emit_gate_changed(self->skeleton, vmf_gate_state_name(gate.state), gate.foreign,
+                                     trouble);
+    return G_SOURCE_REMOVE;
+}
+
+void
+vmf_disk_control_changed(gpointer data)
+{
+    VmfDiskControl *self = data;
+    if (self->set != NULL)
+        vmf_runner_do(&self->control, tell_change, self);
+}
+
+/* --- listening --- */
+
+static gboolean
+allow_mechanism(GDBusAuthObserver *observer, const char *mechanism, gpointer data)
+{
+    return strcmp(mechanism, "EXTERNAL") == 0;
+}
+
+static gboolean
+authorize_peer(GDBusAuthObserver *observer, GIOStream *stream, GCredentials *credentials,
+               gpointer data)
+{
+    uid_t user = credentials != NULL ? g_credentials_get_unix_user(credentials, NULL) : (uid_t)-1;
+    return user == 0 || user == geteuid();
+}
+
+static void
+on_closed(GDBusConnection *connection, gboolean remote_vanished, GError *error, gpointer data)
+{
+    VmfDiskControl *self = data;
+    g_dbus_interface_skeleton_unexport_from_connection(G_DBUS_INTERFACE_SKELETON(self->skeleton),
+                                                       connection);
+    g_ptr_array_remove(self->connections, connection);
+}
+
+static gboolean
+on_connection(GDBusServer *server, GDBusConnection *connection, gpointer data)
+{
+    VmfDiskControl *self = data;
+    g_autoptr(GError) error = NULL;
+    if (self->connections->len >= MAX_CONNECTIONS ||
+        !g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(self->skeleton), connection,
+                                          OBJECT_PATH, &error)) {
+        g_warning("control socket: a connection is refused: %s",
+                  error != NULL ? error->message : "too many");
+        return FALSE;
+    }
+    g_ptr_array_add(self->connections, g_object_ref(connection));
+    g_signal_connect(connection, "closed", G_CALLBACK(on_closed), self);
+    return TRUE;
+}
+
+static void
+connect_verbs(VmfDiskControl *self)
+{
+    static const struct {
+        const char *signal;
+        GCallback handler;
+    } verbs[] = {
+        {"handle-describe", G_CALLBACK(on_describe)},
+        {"handle-read-record", G_CALLBACK(on_read_record)},
+        {"handle-probe", G_CALLBACK(on_probe)},
+        {"handle-claim", G_CALLBACK(on_claim)},
+        {"handle-open-gate", G_CALLBACK(on_open_gate)},
+        {"handle-release", G_CALLBACK(on_release)},
+        {"handle-keep-socket", G_CALLBACK(on_keep_socket)},
+        {"handle-take-sockets", G_CALLBACK(on_take_sockets)},
+        {"handle-drop-socket", G_CALLBACK(on_drop_socket)},
+        {"handle-write-file", G_CALLBACK(on_write_file)},
+        {"handle-read-file", G_CALLBACK(on_read_file)},
+        {"handle-quit", G_CALLBACK(on_quit)},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
+        g_signal_connect(self->skeleton, verbs[i].signal, verbs[i].handler, self);
+}
+
+VmfDiskControl *
+vmf_disk_control_new(void (*quit)(void))
+{
+    VmfDiskControl *self = g_new0(VmfDiskControl, 1);
+    vmf_error_quark(); /* registers the errors' names before the first is sent */
+    self->quit = quit;
+    self->watched_fd = -1;
+    vmf_runner_init(&self->control);
+    vmf_runner_init(&self->owner);
+    self->work = g_source_new(&work_funcs, sizeof(WorkSource));
+    ((WorkSource *)self->work)->self = self;
+    g_source_attach(self->work, self->owner.context);
+    self->skeleton = vmf_dbus_disk1_skeleton_new();
+    self->sockets = vmf_kept_sockets_new();
+    self->connections = g_ptr_array_new_with_free_func(g_object_unref);
+    connect_verbs(self);
+    return self;
+}
+
+gboolean
+vmf_disk_control_serve(VmfDiskControl *self, VmfDiskSet *set, const char *socket_path,
+                       GError **error)
+{
+    g_autofree gchar *escaped = g_dbus_address_escape_value(socket_path);
+    g_autofree gchar *address = g_strconcat("unix:path=", escaped, NULL);
+    g_autofree gchar *guid = g_dbus_generate_guid();
+    g_autoptr(GDBusAuthObserver) observer = g_dbus_auth_observer_new();
+    g_autoptr(GError) cause = NULL;
+
+    g_signal_connect(observer, "allow-mechanism", G_CALLBACK(allow_mechanism), NULL);
+    g_signal_connect(observer, "authorize-authenticated-peer", G_CALLBACK(authorize_peer), NULL);
+    g_main_context_push_thread_default(self->control.context);
+    unlink(socket_path); /* of a process that was killed: the lock file says there is no other */
+    self->server = g_dbus_server_new_sync(address, G_DBUS_SERVER_FLAGS_NONE, guid, observer, NULL,
+                                          &cause);
+    if (self->server != NULL) {
+        g_signal_connect(self->server, "new-connection", G_CALLBACK(on_connection), self);
+        g_dbus_server_start(self->server);
+    }
+    g_main_context_pop_thread_default(self->control.context);
+    if (self->server == NULL) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot listen on '%s': %s", socket_path,
+                    cause->message);
+        return FALSE;
+    }
+    self->set = set;
+    vmf_runner_start(&self->owner, "owner");
+    vmf_runner_start(&self->control, "control");
+    vmf_disk_control_wake(self);
+    return TRUE;
+}
+
+void
+vmf_disk_control_free(VmfDiskControl *self)
+{
+    if (self == NULL)
+        return;
+    if (self->server != NULL)
+        g_dbus_server_stop(self->server);
+    g_source_destroy(self->work);
+    vmf_runner_clear(&self->owner);
+    vmf_runner_clear(&self->control);
+    for (guint i = 0; i < self->connections->len; i++)
+        g_signal_handlers_disconnect_by_data(g_ptr_array_index(self->connections, i), self);
+    g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(self->skeleton));
+    g_ptr_array_unref(self->connections);
+    g_clear_object(&self->server);
+    g_clear_object(&self->skeleton);
+    vmf_kept_sockets_free(self->sockets);
+    g_source_unref(self->work);
+    g_free(self);
+}
