@@ -38,9 +38,17 @@ report_of(GVariant *job)
     return report[0] ? json_from_string(report, NULL) : NULL;
 }
 
+static const char *
+state_or_stage(GVariant *job)
+{
+    return text(job, "stage")[0] ? text(job, "stage") : text(job, "state");
+}
+
 static gchar *
 summary(GVariant *job)
 {
+    if (text(job, "waiting-for")[0])
+        return g_strdup_printf("waiting: %s", text(job, "waiting-for"));
     g_autoptr(JsonNode) report = report_of(job);
     return report && JSON_NODE_HOLDS_OBJECT(report)
                ? vmf_cli_report_line(json_node_get_object(report))
@@ -113,7 +121,7 @@ print_job(GVariant *job, gboolean json)
     }
     g_autofree gchar *when = started(job), *line = summary(job);
     g_print("job %u: %s, %s, with %s, begun %s, %s\n", number(job, "id"), text(job, "vm"),
-            text(job, "role"), text(job, "peer"), when, text(job, "state"));
+            text(job, "role"), text(job, "peer"), when, state_or_stage(job));
     g_autoptr(JsonNode) report = report_of(job);
     if (report && JSON_NODE_HOLDS_OBJECT(report))
         print_stages(json_node_get_object(report));

@@ -91,16 +91,31 @@ on_migrate(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm, 
         g_prefix_error(&error, "'%s' cannot move to '%s': ", info->name, to);
         return refuse(call, error);
     }
-    g_autofree gchar *path =
-        vmf_job_table_start(daemon->jobs, info->uuid, info->name, peer->fqdn, &wanted, &error);
+    g_autofree gchar *path = vmf_job_table_start(daemon->jobs, info->uuid, info->name, peer->fqdn,
+                                                 &wanted, &error);
     if (path == NULL)
         return refuse(call, error);
     vmf_dbus_manager_complete_migrate(object, call, path);
     return TRUE;
 }
 
+/* What only a move under way has. */
+static void
+add_live_facts(VmfDaemon *daemon, const VmfJournalEntry *entry, GVariantDict *out)
+{
+    g_autoptr(VmfJob) job = vmf_job_table_find(daemon->jobs, entry->job);
+    if (job == NULL)
+        return;
+    g_auto(VmfJobView) view = {0};
+    vmf_job_look(job, &view);
+    if (view.outcome != VMF_OUTCOME_NONE)
+        return;
+    g_variant_dict_insert(out, "stage", "s", vmf_stage_name(view.stage));
+    g_variant_dict_insert(out, "waiting-for", "s", view.waiting_for ? view.waiting_for : "");
+}
+
 static GVariant *
-entry_to_variant(const VmfJournalEntry *entry)
+entry_to_variant(VmfDaemon *daemon, const VmfJournalEntry *entry)
 {
     GVariantDict out;
     g_variant_dict_init(&out, NULL);
@@ -113,6 +128,7 @@ entry_to_variant(const VmfJournalEntry *entry)
     g_variant_dict_insert(&out, "started", "x", entry->started_us);
     g_variant_dict_insert(&out, "updated", "x", entry->updated_us);
     g_variant_dict_insert(&out, "report", "s", entry->report ? entry->report : "");
+    add_live_facts(daemon, entry, &out);
     return g_variant_dict_end(&out);
 }
 
@@ -127,7 +143,7 @@ on_jobs(VmfDbusManager *object, GDBusMethodInvocation *call, guint limit, VmfDae
     GVariantBuilder list;
     g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
     for (guint i = 0; i < entries->len; i++)
-        g_variant_builder_add_value(&list, entry_to_variant(entries->pdata[i]));
+        g_variant_builder_add_value(&list, entry_to_variant(daemon, entries->pdata[i]));
     vmf_dbus_manager_complete_jobs(object, call, g_variant_builder_end(&list));
     return TRUE;
 }
