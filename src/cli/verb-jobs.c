@@ -93,7 +93,7 @@ vmf_verb_jobs(int argc, char **argv)
         g_autofree gchar *id = g_strdup_printf("%u", number(job, "id"));
         g_autofree gchar *when = started(job), *line = summary(job);
         const char *const cells[] = {
-            id,   when, text(job, "vm"), text(job, "role"), text(job, "peer"), text(job, "state"),
+            id,   when, text(job, "vm"), text(job, "role"), text(job, "peer"), state_or_stage(job),
             line, NULL};
         g_ptr_array_add(rows, g_strdupv((gchar **)cells));
     }
