@@ -273,7 +273,9 @@ vmf_vm_admin_reconcile(VmfDaemon *daemon, GPtrArray *uuids)
         const char *uuid = uuids->pdata[i];
         g_autoptr(GError) error = NULL;
         g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&daemon->hooks);
-        if (g_hash_table_contains(daemon->hooked, uuid) ||
+        g_autoptr(VmfDiskClient)
+            running = vmf_disk_client_connect(daemon->context.run_dir, uuid, NULL);
+        if (running == NULL || g_hash_table_contains(daemon->hooked, uuid) ||
             vmf_peer_table_expects(daemon->peers, uuid) || !has_ended(daemon, uuid))
             continue;
         g_message("VM %s ended while vmferryd did not run: its disks are released", uuid);

@@ -222,6 +222,12 @@ vmf_peer_link_proxy(VmfPeerLink *link)
     return link->proxy;
 }
 
+gboolean
+vmf_peer_link_is_lost(VmfPeerLink *link)
+{
+    return g_dbus_connection_is_closed(link->bus);
+}
+
 VmfChannel *
 vmf_peer_link_stream(VmfPeerLink *link, const char *name, GError **error)
 {

@@ -40,6 +40,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPeerLink, vmf_peer_link_free)
 /** vmf_peer_link_proxy() - (transfer none): calls block, from any thread; no time limit of their own */
 VmfPeer1 *vmf_peer_link_proxy(VmfPeerLink *link);
 
+/** vmf_peer_link_is_lost() - the connection has ended, as far as is known here */
+gboolean vmf_peer_link_is_lost(VmfPeerLink *link);
+
 /** vmf_peer_link_stream() - connect the memory stream the peer expects as @name */
 VmfChannel *vmf_peer_link_stream(VmfPeerLink *link, const char *name, GError **error);
 

@@ -192,6 +192,23 @@ set_up(VmfSource *source, GBytes **prepare_cookie, GError **error)
 
 /* ---- memory and state ---- */
 
+/* libvirt only knows that a socket broke, or that its job was aborted; we know why. */
+static void
+explain_perform(VmfSource *source, GError **error)
+{
+    if (!still_wanted(source, NULL)) {
+        g_clear_error(error);
+        still_wanted(source, error);
+    } else if (vmf_peer_link_is_lost(source->peer)) {
+        g_autofree gchar *said = g_strdup((*error)->message);
+        g_clear_error(error);
+        g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
+                    "the connection to vmferryd on %s was lost while memory was copied; look there "
+                    "why it ended, and try again (%s)",
+                    source->to, said);
+    }
+}
+
 static gboolean
 copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, GError **error)
 {
@@ -213,10 +230,7 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
     vmf_copy_watch_end(source->watch);
     vmf_job_enter_stage(source->job, VMF_STAGE_STATE);
     if (result != VMF_PHASE_DONE) {
-        if (!still_wanted(source, NULL)) {
-            g_clear_error(error);
-            still_wanted(source, error);
-        }
+        explain_perform(source, error);
         return FALSE;
     }
     return vmf_job_close_cancel(source->job, error) &&
