@@ -60,6 +60,30 @@ vmf_cli_fail(GError *error)
     return status;
 }
 
+const char *
+vmf_cli_text(GVariant *dict, const char *key)
+{
+    const char *value = "";
+    g_variant_lookup(dict, key, "&s", &value);
+    return value;
+}
+
+gboolean
+vmf_cli_flag(GVariant *dict, const char *key)
+{
+    gboolean value = FALSE;
+    g_variant_lookup(dict, key, "b", &value);
+    return value;
+}
+
+guint
+vmf_cli_number(GVariant *dict, const char *key)
+{
+    guint value = 0;
+    g_variant_lookup(dict, key, "u", &value);
+    return value;
+}
+
 void
 vmf_cli_table(const char *const *head, GPtrArray *rows)
 {
@@ -82,12 +106,6 @@ vmf_cli_table(const char *const *head, GPtrArray *rows)
     }
 }
 
-static JsonNode *
-list_to_json(GVariant *list)
-{
-    return json_gvariant_serialize(list);
-}
-
 void
 vmf_cli_json(const char *schema, const char *name, GVariant *list)
 {
@@ -96,7 +114,7 @@ vmf_cli_json(const char *schema, const char *name, GVariant *list)
     json_builder_set_member_name(out, "schema");
     json_builder_add_string_value(out, schema);
     json_builder_set_member_name(out, name);
-    json_builder_add_value(out, list_to_json(list));
+    json_builder_add_value(out, json_gvariant_serialize(list));
     json_builder_end_object(out);
     g_autoptr(JsonNode) root = json_builder_get_root(out);
     g_autofree gchar *text = json_to_string(root, TRUE);

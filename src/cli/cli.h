@@ -50,6 +50,11 @@ VmfDbusManager *vmf_cli_manager(void);
 /** vmf_cli_fail() - print @error, return its exit status. Frees nothing */
 int vmf_cli_fail(GError *error);
 
+/* Members of an a{sv}; "", %FALSE and 0 where there is none. */
+const char *vmf_cli_text(GVariant *dict, const char *key);
+gboolean vmf_cli_flag(GVariant *dict, const char *key);
+guint vmf_cli_number(GVariant *dict, const char *key);
+
 /**
  * vmf_cli_table() - print rows in columns as wide as they need
  * @rows: (element-type GStrv): each with as many cells as @head

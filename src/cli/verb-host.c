@@ -3,22 +3,6 @@
 
 #include "src/cli/cli.h"
 
-static const char *
-text(GVariant *dict, const char *key)
-{
-    const char *value = "";
-    g_variant_lookup(dict, key, "&s", &value);
-    return value;
-}
-
-static gboolean
-flag(GVariant *dict, const char *key)
-{
-    gboolean value = FALSE;
-    g_variant_lookup(dict, key, "b", &value);
-    return value;
-}
-
 static const GOptionEntry *
 json_option(gboolean *json)
 {
@@ -49,12 +33,12 @@ vmf_verb_hosts(int argc, char **argv)
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
     for (gsize i = 0; i < g_variant_n_children(hosts); i++) {
         g_autoptr(GVariant) host = g_variant_get_child_value(hosts, i);
-        const char *state = flag(host, "this")        ? "this host"
-                            : !flag(host, "enabled")  ? "account disabled"
-                            : flag(host, "reachable") ? "ready"
-                                                      : "not reachable";
-        const char *const cells[] = {text(host, "fqdn"), text(host, "account"), state,
-                                     text(host, "error"), NULL};
+        const char *state = vmf_cli_flag(host, "this")        ? "this host"
+                            : !vmf_cli_flag(host, "enabled")  ? "account disabled"
+                            : vmf_cli_flag(host, "reachable") ? "ready"
+                                                              : "not reachable";
+        const char *const cells[] = {vmf_cli_text(host, "fqdn"), vmf_cli_text(host, "account"),
+                                     state, vmf_cli_text(host, "error"), NULL};
         g_ptr_array_add(rows, g_strdupv((gchar **)cells));
     }
     vmf_cli_table(head, rows);
@@ -67,11 +51,11 @@ print_findings(GVariant *findings)
     int status = g_variant_n_children(findings) ? VMF_EXIT_DONE : VMF_EXIT_UNKNOWN;
     for (gsize i = 0; i < g_variant_n_children(findings); i++) {
         g_autoptr(GVariant) finding = g_variant_get_child_value(findings, i);
-        g_autofree gchar *result = g_ascii_strup(text(finding, "result"), -1);
-        g_print("%-4s  %s  %s: %s\n", result, text(finding, "id"), text(finding, "subject"),
-                text(finding, "message"));
-        if (strcmp(result, "PASS") != 0 && text(finding, "fix")[0])
-            g_print(" fix  %s\n", text(finding, "fix"));
+        g_autofree gchar *result = g_ascii_strup(vmf_cli_text(finding, "result"), -1);
+        g_print("%-4s  %s  %s: %s\n", result, vmf_cli_text(finding, "id"),
+                vmf_cli_text(finding, "subject"), vmf_cli_text(finding, "message"));
+        if (strcmp(result, "PASS") != 0 && vmf_cli_text(finding, "fix")[0])
+            g_print(" fix  %s\n", vmf_cli_text(finding, "fix"));
         if (strcmp(result, "FAIL") == 0)
             status = VMF_EXIT_FAILED;
     }
@@ -96,7 +80,7 @@ vmf_verb_doctor(int argc, char **argv)
     vmf_cli_json("vmferry.doctor/1", "findings", findings);
     for (gsize i = 0; i < g_variant_n_children(findings); i++) {
         g_autoptr(GVariant) finding = g_variant_get_child_value(findings, i);
-        if (strcmp(text(finding, "result"), "fail") == 0)
+        if (strcmp(vmf_cli_text(finding, "result"), "fail") == 0)
             return VMF_EXIT_FAILED;
     }
     return VMF_EXIT_DONE;

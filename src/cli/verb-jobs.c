@@ -6,22 +6,6 @@
 #define SHOWN_BY_DEFAULT 20
 #define SEARCHED         1000
 
-static const char *
-text(GVariant *dict, const char *key)
-{
-    const char *value = "";
-    g_variant_lookup(dict, key, "&s", &value);
-    return value;
-}
-
-static guint
-number(GVariant *dict, const char *key)
-{
-    guint value = 0;
-    g_variant_lookup(dict, key, "u", &value);
-    return value;
-}
-
 static gchar *
 started(GVariant *job)
 {
@@ -34,21 +18,21 @@ started(GVariant *job)
 static JsonNode *
 report_of(GVariant *job)
 {
-    const char *report = text(job, "report");
+    const char *report = vmf_cli_text(job, "report");
     return report[0] ? json_from_string(report, NULL) : NULL;
 }
 
 static const char *
 state_or_stage(GVariant *job)
 {
-    return text(job, "stage")[0] ? text(job, "stage") : text(job, "state");
+    return vmf_cli_text(job, "stage")[0] ? vmf_cli_text(job, "stage") : vmf_cli_text(job, "state");
 }
 
 static gchar *
 summary(GVariant *job)
 {
-    if (text(job, "waiting-for")[0])
-        return g_strdup_printf("waiting: %s", text(job, "waiting-for"));
+    if (vmf_cli_text(job, "waiting-for")[0])
+        return g_strdup_printf("waiting: %s", vmf_cli_text(job, "waiting-for"));
     g_autoptr(JsonNode) report = report_of(job);
     return report && JSON_NODE_HOLDS_OBJECT(report)
                ? vmf_cli_report_line(json_node_get_object(report))
@@ -90,11 +74,16 @@ vmf_verb_jobs(int argc, char **argv)
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
     for (gsize i = 0; i < g_variant_n_children(jobs); i++) {
         g_autoptr(GVariant) job = g_variant_get_child_value(jobs, i);
-        g_autofree gchar *id = g_strdup_printf("%u", number(job, "id"));
+        g_autofree gchar *id = g_strdup_printf("%u", vmf_cli_number(job, "id"));
         g_autofree gchar *when = started(job), *line = summary(job);
-        const char *const cells[] = {
-            id,   when, text(job, "vm"), text(job, "role"), text(job, "peer"), state_or_stage(job),
-            line, NULL};
+        const char *const cells[] = {id,
+                                     when,
+                                     vmf_cli_text(job, "vm"),
+                                     vmf_cli_text(job, "role"),
+                                     vmf_cli_text(job, "peer"),
+                                     state_or_stage(job),
+                                     line,
+                                     NULL};
         g_ptr_array_add(rows, g_strdupv((gchar **)cells));
     }
     vmf_cli_table(head, rows);
@@ -115,13 +104,14 @@ print_stages(JsonObject *report)
 static int
 print_job(GVariant *job, gboolean json)
 {
-    if (json && text(job, "report")[0]) {
-        g_print("%s\n", text(job, "report"));
+    if (json && vmf_cli_text(job, "report")[0]) {
+        g_print("%s\n", vmf_cli_text(job, "report"));
         return VMF_EXIT_DONE;
     }
     g_autofree gchar *when = started(job), *line = summary(job);
-    g_print("job %u: %s, %s, with %s, begun %s, %s\n", number(job, "id"), text(job, "vm"),
-            text(job, "role"), text(job, "peer"), when, state_or_stage(job));
+    g_print("job %u: %s, %s, with %s, begun %s, %s\n", vmf_cli_number(job, "id"),
+            vmf_cli_text(job, "vm"), vmf_cli_text(job, "role"), vmf_cli_text(job, "peer"), when,
+            state_or_stage(job));
     g_autoptr(JsonNode) report = report_of(job);
     if (report && JSON_NODE_HOLDS_OBJECT(report))
         print_stages(json_node_get_object(report));
@@ -156,7 +146,7 @@ vmf_verb_job(int argc, char **argv)
         return status;
     for (gsize i = 0; i < g_variant_n_children(jobs); i++) {
         g_autoptr(GVariant) job = g_variant_get_child_value(jobs, i);
-        if (number(job, "id") == id)
+        if (vmf_cli_number(job, "id") == id)
             return print_job(job, json);
     }
     g_printerr("vmferry: no job %" G_GUINT64_FORMAT " among the newest %d of this host\n", id,

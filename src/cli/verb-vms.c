@@ -3,22 +3,6 @@
 
 #include "src/cli/cli.h"
 
-static const char *
-text(GVariant *dict, const char *key)
-{
-    const char *value = "";
-    g_variant_lookup(dict, key, "&s", &value);
-    return value;
-}
-
-static gboolean
-flag(GVariant *dict, const char *key)
-{
-    gboolean value = FALSE;
-    g_variant_lookup(dict, key, "b", &value);
-    return value;
-}
-
 static gchar **
 vm_row(GVariant *vm)
 {
@@ -26,12 +10,12 @@ vm_row(GVariant *vm)
     g_variant_lookup(vm, "epoch", "t", &epoch);
     GStrvBuilder *row = g_strv_builder_new();
     g_autofree gchar *number = epoch ? g_strdup_printf("%" G_GUINT64_FORMAT, epoch) : g_strdup("-");
-    g_strv_builder_add_many(row, text(vm, "name"),
-                            flag(vm, "moving") ? "moving" : text(vm, "state"),
-                            !flag(vm, "managed")  ? "not on a share"
-                            : text(vm, "gate")[0] ? text(vm, "gate")
-                                                  : "on the share",
-                            number, text(vm, "trouble"), NULL);
+    g_strv_builder_add_many(row, vmf_cli_text(vm, "name"),
+                            vmf_cli_flag(vm, "moving") ? "moving" : vmf_cli_text(vm, "state"),
+                            !vmf_cli_flag(vm, "managed")  ? "not on a share"
+                            : vmf_cli_text(vm, "gate")[0] ? vmf_cli_text(vm, "gate")
+                                                          : "on the share",
+                            number, vmf_cli_text(vm, "trouble"), NULL);
     gchar **cells = g_strv_builder_end(row);
     g_strv_builder_unref(row);
     return cells;
