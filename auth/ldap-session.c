@@ -288,7 +288,8 @@ ask_page(LDAP *ld, const char *base, const VmfLdapQuery *query, struct berval *c
     ber_memfree(cookie->bv_val);
     *cookie = (struct berval){0, NULL};
 
-    for (LDAPMessage *m = ldap_first_entry(ld, answer); m && rc == LDAP_SUCCESS;
+    /* without an answer there is nothing to look at, and libldap aborts the program on NULL */
+    for (LDAPMessage *m = answer ? ldap_first_entry(ld, answer) : NULL; m && rc == LDAP_SUCCESS;
          m = ldap_next_entry(ld, m)) {
         g_ptr_array_add(entries, copy_entry(ld, m));
         if (entries->len > MAX_ENTRIES)

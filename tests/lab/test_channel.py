@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from labkit.lab import PROJECT, until
+from labkit.lab import ADDRESSES, PROJECT, until
 
 TOOL = pathlib.Path(os.environ.get("VMFERRY_CHANNEL_TOOL",
                                    PROJECT / "build/tests/unit/channel/channel-tool"))
@@ -84,13 +84,13 @@ def accepting(host, *options, port=PORT):
 @contextlib.contextmanager
 def in_the_middle(host, target, *options, port=PORT + 1):
     """@host passes connections to its @port on to @target"""
-    with running(host, INSIDE, *options, "middle", str(port), target.fqdn, str(PORT)) as tool:
+    with running(host, INSIDE, *options, "middle", str(port), ADDRESSES[target.name], str(PORT)) as tool:
         tool.wait_for("listening")
         yield tool
 
 
 def connect(source, target, *options, via=None, port=PORT, command="connect"):
-    address = (via or target).fqdn
+    address = ADDRESSES[(via or target).name]
     return source.run(INSIDE, *options, command, target.fqdn, address, str(port), check=False).stdout
 
 
@@ -283,7 +283,8 @@ def test_destination_outside_the_group(hv1, hv3):
 def test_put_into_the_group_after_the_ticket(lab, hv2, hv3, acceptor):
     cache = "/run/channel-test.cc"
     hv3.run(INSIDE, "ticket", cache, "0", "0")
-    with member(lab, "HV3$"):
+    refused(connect(hv3, hv2, "--no-judge", f"--ccache={cache}"), "failed denied", "is not in the allowed group")
+    with member(lab, "HV3$"):  # the ticket for hv2 is in the cache by now
         refused(connect(hv3, hv2, f"--ccache={cache}"), "failed denied",
                 "was not yet when it got its ticket")
         assert "\nok " in connect(hv3, hv2)  # a new ticket each time
@@ -494,7 +495,7 @@ def test_directory_down(lab, hv1, hv2):
             refused(connect(hv1, hv2, "--no-judge", f"--ccache={cache}"), "failed unreachable",
                     "refuses this host", "domain controller")
             acceptor.wait_for("refused unreachable .*domain controller")
-            refused(connect(hv1, hv2, "--no-judge"), "failed unreachable", "any KDC")
+            refused(connect(hv1, hv2, "--no-judge"), "failed unreachable", " KDC ")
         finally:
             lab.host("dc1").run("/usr/lib/vmferry-lab/service", "start", "samba")
             until(lambda: hv1.run(INSIDE, "computer", "HV2$", check=False).stdout.startswith("ok"), 30,

@@ -336,39 +336,59 @@ cmd_send(char **args)
 
 /* ---- somebody in the middle, and other enemies ---- */
 
-/* Forwards; writes to --record what came from the client; after --cut bytes from it closes both; changes byte --flip. */
+/*
+ * Forwards, half-closes too; writes to --record what came from the client; after --cut bytes from it
+ * closes both; changes byte --flip.
+ */
+typedef struct {
+    int fds[2]; /* client, server */
+    int record;
+    gint64 seen; /* bytes of the client */
+} Middle;
+
+/* Returns: FALSE when direction @from has ended; *cut: and the other one must as well. */
+static gboolean
+forward_some(Middle *middle, int from, gboolean *cut)
+{
+    guint8 block[65536];
+    gssize n = read(middle->fds[from], block, sizeof block);
+    if (n <= 0) {
+        shutdown(middle->fds[!from], SHUT_WR);
+        return FALSE;
+    }
+    if (from == 0) {
+        if (opt_cut >= 0 && middle->seen + n >= opt_cut) {
+            n = (gssize)(opt_cut - middle->seen);
+            *cut = TRUE;
+        }
+        if (opt_flip >= middle->seen && opt_flip < middle->seen + n)
+            block[opt_flip - middle->seen] ^= 1;
+        if (middle->record >= 0 && write(middle->record, block, (gsize)n) != n)
+            perror("record");
+        middle->seen += n;
+    }
+    return write_all(middle->fds[!from], block, (gsize)n) && !*cut;
+}
+
 static gpointer
 forward(gpointer data)
 {
-    int *fds = data;
-    int record = opt_record ? open(opt_record, O_CREAT | O_TRUNC | O_WRONLY, 0600) : -1;
-    guint8 block[65536];
-    gint64 seen = 0;
-    for (;;) {
-        struct pollfd poll_fds[2] = {{fds[0], POLLIN, 0}, {fds[1], POLLIN, 0}};
-        poll(poll_fds, 2, -1);
-        int from = poll_fds[0].revents ? 0 : 1;
-        gssize n = read(fds[from], block, sizeof block);
-        if (n <= 0)
-            break;
-        if (from == 0) {
-            if (opt_cut >= 0 && seen + n > opt_cut)
-                n = (gssize)(opt_cut - seen);
-            if (opt_flip >= seen && opt_flip < seen + n)
-                block[opt_flip - seen] ^= 1;
-            if (record >= 0 && write(record, block, (gsize)n) != n)
-                break;
-            seen += n;
-        }
-        if (!write_all(fds[!from], block, (gsize)n) || (from == 0 && seen == opt_cut))
-            break;
+    Middle *middle = data;
+    gboolean open[2] = {TRUE, TRUE}, cut = FALSE;
+    while (!cut && (open[0] || open[1])) {
+        struct pollfd fds[2] = {{open[0] ? middle->fds[0] : -1, POLLIN, 0},
+                                {open[1] ? middle->fds[1] : -1, POLLIN, 0}};
+        poll(fds, 2, -1);
+        for (int from = 0; from < 2 && !cut; from++)
+            if (fds[from].revents)
+                open[from] = forward_some(middle, from, &cut);
     }
-    printf("middle ended after %" G_GINT64_FORMAT " bytes of the client\n", seen);
-    close(fds[0]);
-    close(fds[1]);
-    if (record >= 0)
-        close(record);
-    g_free(fds);
+    printf("middle ended after %" G_GINT64_FORMAT " bytes of the client\n", middle->seen);
+    close(middle->fds[0]);
+    close(middle->fds[1]);
+    if (middle->record >= 0)
+        close(middle->record);
+    g_free(middle);
     return NULL;
 }
 
@@ -378,10 +398,11 @@ cmd_middle(char **args)
 {
     int fd = listen_on(args[0]);
     for (gint i = 0; opt_count < 0 || i < opt_count; i++) {
-        int *fds = g_new(int, 2);
-        fds[0] = accept(fd, NULL, NULL);
-        fds[1] = dial(args[1], args[2]);
-        g_thread_join(g_thread_new("forward", forward, fds));
+        Middle *middle = g_new0(Middle, 1);
+        middle->fds[0] = accept(fd, NULL, NULL);
+        middle->fds[1] = dial(args[1], args[2]);
+        middle->record = opt_record ? open(opt_record, O_CREAT | O_TRUNC | O_WRONLY, 0600) : -1;
+        g_thread_unref(g_thread_new("forward", forward, middle));
     }
     close(fd);
     return 0;
