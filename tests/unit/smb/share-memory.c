@@ -571,6 +571,14 @@ memory_server_set_fault(MemoryServer *server, const char *account, MemoryKind ki
 }
 
 void
+memory_server_clear_faults(MemoryServer *server)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    for (guint i = 0; i < MEMORY_N_KINDS; i++)
+        g_hash_table_remove_all(server->faults[i]);
+}
+
+void
 memory_server_break(MemoryServer *server, const char *account)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);

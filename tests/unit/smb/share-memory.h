@@ -58,6 +58,9 @@ VmfShare *memory_server_share(MemoryServer *server, const char *account, const c
 void memory_server_set_fault(MemoryServer *server, const char *account, MemoryKind kind,
                              MemoryFault fault, guint skip);
 
+/** memory_server_clear_faults() - those that no request has met */
+void memory_server_clear_faults(MemoryServer *server);
+
 /** memory_server_break() - all sessions of @account (NULL: of all) are cut */
 void memory_server_break(MemoryServer *server, const char *account);
 
