@@ -5,8 +5,12 @@
 
 # demo_step HOST COMMAND... - shown as typed, run as typed
 demo_step() {
-    printf '\n\033[1m%s#\033[0m %s\n' "$1" "${*:2}"
-    host_exec "$@"
+    local bold='' plain=''
+    if [ -t 1 ]; then
+        bold=$'\033[1m' plain=$'\033[0m'
+    fi
+    printf '\n%s%s#%s %s\n' "$bold" "$1" "$plain" "${*:2}"
+    host_exec "$@" || die "\"${*:2}\" failed on $1 with status $?"
 }
 
 # demo_host - where the guest demo runs now
@@ -39,8 +43,8 @@ verb_demo() {
     demo_step "$here" vmferry list
     guest_tell demo dirty 50 >/dev/null
     began=$(date +%s.%N)
-    demo_step "$here" vmferry migrate demo --to "$there"
-    demo_step "$there" vmferry migrate demo --to "$here"
+    demo_step "$here" vmferry migrate demo --to "$there.$LAB_DNS"
+    demo_step "$there" vmferry migrate demo --to "$here.$LAB_DNS"
     guest_tell demo dirty 0 >/dev/null
     printf '\nThe guest reads back all of its disk: '
     guest_tell demo scan

@@ -95,7 +95,7 @@ verb_vm_create() {
 }
 
 guest_define() {
-    host_exec "$2" vmferry define "/usr/share/vmferry-lab/vms/$1.xml"
+    host_exec "$2" vmferry define "/usr/share/vmferry-lab/vms/$1.xml" </dev/null >&2
 }
 
 verb_vm_delete() {
