@@ -442,8 +442,10 @@ vmf_disk_control_new(void (*quit)(void))
     vmf_error_quark(); /* registers the errors' names before the first is sent */
     self->quit = quit;
     self->watched_fd = -1;
-    vmf_runner_init(&self->control);
-    vmf_runner_init(&self->owner);
+    /* GDBusServer makes its connections in a thread of its own: they tell their end to the default
+       context, so somebody has to run it. */
+    vmf_runner_init(&self->control, g_main_context_ref(g_main_context_default()));
+    vmf_runner_init(&self->owner, NULL);
     self->work = g_source_new(&work_funcs, sizeof(WorkSource));
     ((WorkSource *)self->work)->self = self;
     g_source_attach(self->work, self->owner.context);

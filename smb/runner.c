@@ -12,9 +12,9 @@ run(gpointer data)
 }
 
 void
-vmf_runner_init(VmfRunner *runner)
+vmf_runner_init(VmfRunner *runner, GMainContext *context)
 {
-    runner->context = g_main_context_new();
+    runner->context = context != NULL ? context : g_main_context_new();
     runner->loop = g_main_loop_new(runner->context, FALSE);
     runner->thread = NULL;
 }

@@ -11,7 +11,8 @@ typedef struct {
     GThread *thread;
 } VmfRunner;
 
-void vmf_runner_init(VmfRunner *runner);
+/** vmf_runner_init() - @context (taken): NULL: one of its own */
+void vmf_runner_init(VmfRunner *runner, GMainContext *context);
 void vmf_runner_start(VmfRunner *runner, const char *name);
 
 /** vmf_runner_do() - from any thread; @function is never called before this returns in it */
