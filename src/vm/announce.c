@@ -18,7 +18,7 @@
 
 #define MAC_BYTES    6
 #define BUFFER_BYTES 32768 /* what the kernel puts into one datagram of a dump */
-#define XML_MAX      (10 * 1024 * 1024)
+#define XML_MAX      ((gsize)10 * 1024 * 1024)
 
 typedef struct {
     char port[IF_NAMESIZE];

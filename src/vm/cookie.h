@@ -19,7 +19,7 @@ typedef enum {
     VMF_COOKIE_FINISH,  /* destination → source, for confirm */
 } VmfCookieKind;
 
-#define VMF_COOKIE_MAX (1024 * 1024) /* bytes; libvirt's are below 10 KiB, its limit is 4 MiB */
+#define VMF_COOKIE_MAX ((gsize)1024 * 1024) /* bytes; libvirt's have some 4 KiB */
 
 /**
  * vmf_cookie_rebuild() - a cookie that says what @cookie says, in our words

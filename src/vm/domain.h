@@ -17,9 +17,8 @@
 
 #include <glib.h>
 
-#define VMF_DOMAIN_XML_MAX      (10 * 1024 * 1024) /* bytes */
-#define VMF_DOMAIN_ELEMENTS_MAX 20000
-#define VMF_DOMAIN_NAMESPACE    "urn:vmferry:1"
+#define VMF_DOMAIN_XML_MAX   ((gsize)10 * 1024 * 1024) /* bytes */
+#define VMF_DOMAIN_NAMESPACE "urn:vmferry:1"
 
 typedef struct {
     gchar *target; /* "vda" */

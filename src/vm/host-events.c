@@ -60,7 +60,9 @@ vmf_host_subscribe(VmfHost *host, const char *uuid, VmfVmEventFunc func, gpointe
     g_ptr_array_add(host->subscribers, added);
     guint id = added->id;
     g_rec_mutex_unlock(&host->dispatch);
-    g_autoptr(virConnect) conn = vmf_host_connection(host, NULL); /* from now on, if possible */
+    virConnect *conn = vmf_host_connection(host, NULL); /* from now on, if possible */
+    if (conn != NULL)
+        virConnectClose(conn);
     return id;
 }
 

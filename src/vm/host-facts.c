@@ -9,7 +9,7 @@
 #include "src/vm/libvirt-error.h"
 #include "src/vm/xml-read.h"
 
-#define CAPABILITIES_MAX (4 * 1024 * 1024)
+#define CAPABILITIES_MAX ((gsize)4 * 1024 * 1024)
 
 void
 vmf_host_facts_free(VmfHostFacts *facts)

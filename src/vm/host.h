@@ -33,7 +33,6 @@ typedef struct {
     VmfVmState state;
     gboolean persistent;
     gboolean autostart;
-    gboolean has_job; /* libvirt runs a job on it */
 } VmfVmInfo;
 
 void vmf_vm_info_free(VmfVmInfo *info);

@@ -64,7 +64,7 @@ skip_object(VmfXdrReader *reader, gboolean has_id)
         reader->failed = TRUE;
     if (present != 1)
         return;
-    g_autofree gchar *name = vmf_xdr_string(reader, VMF_WIRE_STRING_MAX);
+    g_free(vmf_xdr_string(reader, VMF_WIRE_STRING_MAX)); /* name */
     vmf_xdr_fixed(reader, uuid, sizeof uuid);
     if (has_id)
         vmf_xdr_u32(reader);
@@ -214,16 +214,15 @@ vmf_wire_get_cookie_xml(GBytes *body, GBytes **cookie, gchar **xml, GError **err
 }
 
 gboolean
-vmf_wire_get_cookie_uri(GBytes *body, GBytes **cookie, gchar **uri, GError **error)
+vmf_wire_get_cookie_uri(GBytes *body, GBytes **cookie, GError **error)
 {
     VmfXdrReader reader;
     open_body(&reader, body);
     g_autoptr(GBytes) read_cookie = vmf_xdr_opaque(&reader, VMF_WIRE_STRING_MAX);
-    g_autofree gchar *read_uri = vmf_xdr_optional_string(&reader, VMF_WIRE_STRING_MAX);
+    g_free(vmf_xdr_optional_string(&reader, VMF_WIRE_STRING_MAX));
     if (!vmf_xdr_end(&reader))
         return malformed(error, "cookie and URI");
     *cookie = g_steal_pointer(&read_cookie);
-    *uri = g_steal_pointer(&read_uri);
     return TRUE;
 }
 
@@ -244,7 +243,7 @@ static gint32
 take_domain(VmfXdrReader *reader, const char *uuid)
 {
     guint8 stated[UUID_BYTES] = {0}, wanted[UUID_BYTES] = {0};
-    g_autofree gchar *name = vmf_xdr_string(reader, VMF_WIRE_STRING_MAX);
+    g_free(vmf_xdr_string(reader, VMF_WIRE_STRING_MAX)); /* name */
     vmf_xdr_fixed(reader, stated, sizeof stated);
     gint32 id = (gint32)vmf_xdr_u32(reader);
     if (!uuid_bytes(uuid, wanted) || memcmp(stated, wanted, sizeof wanted) != 0)

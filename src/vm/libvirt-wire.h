@@ -20,8 +20,8 @@ enum {
     VMF_PROC_MIGRATE_CONFIRM = 307,
 };
 
-#define VMF_WIRE_FRAME_MAX  (32 * 1024 * 1024 + 4) /* VIR_NET_MESSAGE_MAX and the length word */
-#define VMF_WIRE_STRING_MAX (4 * 1024 * 1024)      /* REMOTE_STRING_MAX, _MIGRATE_COOKIE_MAX */
+#define VMF_WIRE_FRAME_MAX  (32 * 1024 * 1024 + 4)   /* VIR_NET_MESSAGE_MAX and the length word */
+#define VMF_WIRE_STRING_MAX ((gsize)4 * 1024 * 1024) /* REMOTE_STRING_MAX, _MIGRATE_COOKIE_MAX */
 
 /* @args (nullable): encoded arguments. Returns: (transfer full) */
 GByteArray *vmf_wire_encode_call(guint32 procedure, guint32 serial, const GByteArray *args);
@@ -72,7 +72,8 @@ void vmf_wire_put_cookie(GByteArray *out, GBytes *cookie);
  * Cookies may be empty (zero bytes) here; the caller judges.
  */
 gboolean vmf_wire_get_cookie_xml(GBytes *body, GBytes **cookie, gchar **xml, GError **error);
-gboolean vmf_wire_get_cookie_uri(GBytes *body, GBytes **cookie, gchar **uri, GError **error);
+/* Prepare's: the URI it may change is read and dropped, as a unix:// one is never changed. */
+gboolean vmf_wire_get_cookie_uri(GBytes *body, GBytes **cookie, GError **error);
 gboolean vmf_wire_get_cookie(GBytes *body, GBytes **cookie, GError **error);
 gboolean
 vmf_wire_get_domain_cookie(GBytes *body, const char *uuid, GBytes **cookie, GError **error);

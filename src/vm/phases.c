@@ -249,7 +249,6 @@ vmf_phases_prepare(VmfPhases *phases, const VmfPhaseParams *params, const char *
 {
     g_autoptr(GByteArray) args = g_byte_array_new();
     g_autoptr(GBytes) reply = NULL;
-    g_autofree gchar *changed_uri = NULL;
     if (!check_cookie(cookie, "prepare", error))
         return VMF_PHASE_REFUSED;
     Params typed = destination_params(params, uri, xml);
@@ -257,8 +256,8 @@ vmf_phases_prepare(VmfPhases *phases, const VmfPhaseParams *params, const char *
     vmf_wire_put_cookie(args, cookie);
     vmf_xdr_put_u32(args, destination_flags(params));
     VmfPhaseResult result = call(phases, VMF_PROC_MIGRATE_PREPARE, args, &reply, error);
-    if (result == VMF_PHASE_DONE) /* a unix URI is never changed */
-        result = decoded(vmf_wire_get_cookie_uri(reply, cookie_out, &changed_uri, error));
+    if (result == VMF_PHASE_DONE)
+        result = decoded(vmf_wire_get_cookie_uri(reply, cookie_out, error));
     if (result != VMF_PHASE_DONE)
         g_prefix_error(error, "cannot prepare '%s' on this host: ", params->name);
     return result;

@@ -5,7 +5,7 @@
 
 #define NAME_MAX_BYTES 128
 #define WORD_MAX_BYTES 1024
-#define TEXT_MAX_BYTES (64 * 1024)
+#define TEXT_MAX_BYTES ((gsize)64 * 1024)
 
 static VmfValueVerdict
 shape(gboolean right)

@@ -6,8 +6,7 @@
 #include "src/base/error.h"
 #include "src/vm/xml-kinds.h"
 
-#define ELEMENTS_MAX 20000
-#define SHOWN_BYTES  80 /* of a value in a message */
+#define SHOWN_BYTES 80 /* of a value in a message */
 
 typedef enum { ENTRY_KIND, ENTRY_WORDS, ENTRY_DROP, ENTRY_REFUSE } EntryAct;
 
@@ -290,9 +289,10 @@ take_content(Walk *walk, const Row *row, xmlNode *element, const char *path, Vmf
 static gboolean
 within_limits(Walk *walk, const xmlNode *element)
 {
-    if (++walk->elements <= ELEMENTS_MAX)
+    if (++walk->elements <= VMF_XML_ELEMENTS_MAX)
         return TRUE;
-    refuse(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element), "more than %d elements", ELEMENTS_MAX);
+    refuse(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element), "more than %d elements",
+           VMF_XML_ELEMENTS_MAX);
     return FALSE;
 }
 

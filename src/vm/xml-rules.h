@@ -21,6 +21,8 @@
 #include "src/vm/xml-node.h"
 #include "src/vm/xml-read.h"
 
+#define VMF_XML_ELEMENTS_MAX 20000
+
 typedef enum {
     VMF_XML_KEEP,
     VMF_XML_KEEP_MANY, /* may occur more than once below one parent */

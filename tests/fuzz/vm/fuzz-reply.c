@@ -39,7 +39,7 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
         decoded = vmf_wire_get_cookie_xml(body, &cookie, &text, &error);
         break;
     case 2:
-        decoded = vmf_wire_get_cookie_uri(body, &cookie, &text, &error);
+        decoded = vmf_wire_get_cookie_uri(body, &cookie, &error);
         break;
     case 3:
         decoded = vmf_wire_get_cookie(body, &cookie, &error);

@@ -9,6 +9,7 @@
 
 #include "src/base/error.h"
 #include "src/vm/xml-read.h"
+#include "src/vm/xml-rules.h"
 
 #define EMULATOR "/usr/bin/qemu-local"
 #define UUID     "11111111-2222-4333-8444-555555555555"
@@ -455,7 +456,7 @@ test_limits(void)
     check_refused(huge, &rules, VMF_ERROR_PROTOCOL, too_long, 1);
 
     g_autoptr(GString) inputs = g_string_new(NULL);
-    for (guint i = 0; i < VMF_DOMAIN_ELEMENTS_MAX; i++)
+    for (guint i = 0; i < VMF_XML_ELEMENTS_MAX; i++)
         g_string_append(inputs, "<input type='mouse' bus='ps2'/>");
     g_string_append(inputs, "</devices>");
     g_autofree gchar *crowd = with(base, "</devices>", inputs->str);

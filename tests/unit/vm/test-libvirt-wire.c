@@ -60,9 +60,11 @@ test_params(void)
     g_autofree gchar *value = vmf_xdr_string(&reader, 100);
     g_assert_cmpstr(value, ==, "unix:///x");
     g_autofree gchar *bandwidth = vmf_xdr_string(&reader, 100);
+    g_assert_cmpstr(bandwidth, ==, "bandwidth");
     g_assert_cmpuint(vmf_xdr_u32(&reader), ==, 4);
     g_assert_cmpuint(vmf_xdr_u64(&reader), ==, 5);
     g_autofree gchar *parallel = vmf_xdr_string(&reader, 100);
+    g_assert_cmpstr(parallel, ==, "parallel.connections");
     g_assert_cmpuint(vmf_xdr_u32(&reader), ==, 1);
     g_assert_cmpint((gint32)vmf_xdr_u32(&reader), ==, -2);
     g_assert_true(vmf_xdr_end(&reader));
@@ -212,8 +214,7 @@ static gboolean
 decode_cookie_uri(GBytes *body, GError **error)
 {
     g_autoptr(GBytes) cookie = NULL;
-    g_autofree gchar *uri = NULL;
-    return vmf_wire_get_cookie_uri(body, &cookie, &uri, error);
+    return vmf_wire_get_cookie_uri(body, &cookie, error);
 }
 
 static gboolean
