@@ -28,12 +28,18 @@ typedef struct {
     gboolean persistent;
     gboolean begun; /* libvirt waits for our Confirm */
 
+    GString *laps; /* what took how long, for the log */
+    gint64 lap_us;
+
     guint subscription;
     gint64 suspended_us; /* atomic by lock: set in the main loop */
     gboolean window;     /* guest paused by Perform, not yet decided */
     gboolean libvirt_lost;
     GMutex lock; /* guards the three above */
 } VmfSource;
+
+/** vmf_source_lap() - note in the log that @what took the time since the last lap */
+void vmf_source_lap(VmfSource *source, const char *what);
 
 /** vmf_source_enter() - the next state, in the journal first */
 gboolean vmf_source_enter(VmfSource *source, VmfState next, GError **error);

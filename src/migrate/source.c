@@ -18,6 +18,14 @@ vmf_source_enter(VmfSource *source, VmfState next, GError **error)
     return TRUE;
 }
 
+void
+vmf_source_lap(VmfSource *source, const char *what)
+{
+    gint64 now = g_get_monotonic_time();
+    g_string_append_printf(source->laps, " %s %.1f", what, (double)(now - source->lap_us) / 1e3);
+    source->lap_us = now;
+}
+
 static gboolean
 still_wanted(VmfSource *source, GError **error)
 {
@@ -184,10 +192,17 @@ set_up(VmfSource *source, GBytes **prepare_cookie, GError **error)
         return FALSE;
     source->subscription = vmf_host_subscribe(source->context->host, source->uuid, note_event,
                                               source, NULL);
-    return begin(source, &begin_cookie, &xml, error) && still_wanted(source, error) &&
-           offer(source, xml, error) && still_wanted(source, error) &&
-           prepare(source, begin_cookie, prepare_cookie, &stream, error) &&
-           open_memory_stream(source, stream, error) && still_wanted(source, error);
+    vmf_source_lap(source, "connect");
+    if (!begin(source, &begin_cookie, &xml, error) || !still_wanted(source, error))
+        return FALSE;
+    vmf_source_lap(source, "begin");
+    if (!offer(source, xml, error) || !still_wanted(source, error))
+        return FALSE;
+    vmf_source_lap(source, "offer");
+    if (!prepare(source, begin_cookie, prepare_cookie, &stream, error))
+        return FALSE;
+    vmf_source_lap(source, "prepare");
+    return open_memory_stream(source, stream, error) && still_wanted(source, error);
 }
 
 /* ---- memory and state ---- */
@@ -228,6 +243,7 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
         source->begun = FALSE; /* libvirt has ended the job: there is nothing to confirm */
     }
     vmf_copy_watch_end(source->watch);
+    vmf_source_lap(source, "perform");
     vmf_job_enter_stage(source->job, VMF_STAGE_STATE);
     if (result != VMF_PHASE_DONE) {
         explain_perform(source, error);
@@ -267,6 +283,7 @@ hand_over(VmfSource *source, GBytes *perform_cookie, GError **error)
     gint64 granted = g_get_monotonic_time();
     vmf_job_set_handover(source->job, granted - began);
     vmf_job_set_epoch(source->job, new_epoch);
+    vmf_source_lap(source, "handover");
     g_info(
         "'%s': released in %.1f ms (drained %.1f, closed %.1f), granted in %.1f ms (acquired %.1f)",
         source->name, (double)(released - began) / 1e3, (double)times.drain_us / 1e3,
@@ -305,11 +322,13 @@ clean_up(VmfSource *source, gboolean down)
     g_autoptr(GError) error = NULL;
     vmf_job_enter_stage(source->job, VMF_STAGE_NETWORK);
     g_autoptr(GBytes) cookie = finish_cookie(source);
+    vmf_source_lap(source, "finish");
     if (!vmf_source_end_here(source, cookie, &error)) {
         g_warning("'%s' runs on %s, but its paused copy here could not be removed: %s",
                   source->name, source->to, error->message);
         g_clear_error(&error);
     }
+    vmf_source_lap(source, "confirm");
     if (!vmf_source_enter(source, VMF_STATE_GONE, &error))
         g_warning("%s", error->message);
     g_clear_error(&error);
@@ -349,6 +368,7 @@ vmf_source_see_it_run(VmfSource *source, GError **why)
         return vmf_source_keep(source, *why);
     if (!down) {
         measure_downtime(source);
+        vmf_source_lap(source, "resume");
         g_clear_error(why); /* a reply was lost on the way; the VM was not */
     }
     clean_up(source, down);
@@ -388,6 +408,8 @@ vmf_source_init(VmfSource *source, const VmfContext *context, VmfJob *job,
                    .auto_converge = TRUE,
                    .bandwidth_mib = options->bandwidth_mib},
     };
+    source->laps = g_string_new(NULL);
+    source->lap_us = g_get_monotonic_time();
     g_mutex_init(&source->lock);
 }
 
@@ -404,6 +426,7 @@ vmf_source_clear(VmfSource *source)
     g_clear_pointer(&source->disks, vmf_disk_client_unref);
     g_clear_pointer(&source->qemu, vmf_qemu_process_free);
     g_clear_pointer(&source->watch, vmf_copy_watch_free);
+    g_string_free(source->laps, TRUE);
     g_mutex_clear(&source->lock);
 }
 
@@ -412,6 +435,8 @@ vmf_source_report(VmfSource *source, VmfOutcome outcome, const GError *why)
 {
     if (source->memory)
         vmf_job_set_memory_bytes(source->job, vmf_memory_stream_bytes(source->memory));
+    vmf_source_lap(source, "end");
+    g_info("'%s': ms:%s", source->name, source->laps->str);
     vmf_job_finish(source->job, outcome, why);
     g_autofree gchar *report = vmf_job_report(source->job);
     g_autoptr(GError) error = NULL;
