@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define PLAIN_BUFFER (1024 * 1024)
+
 struct _VmfChannel {
     gint refs;             /* atomic */
     VmfPeerIdentity *peer; /* immutable, as are the next three */
@@ -288,6 +290,8 @@ vmf_channel_steal_fd(VmfChannel *channel, GError **error)
                     g_strerror(saved));
         return -1;
     }
+    int room = PLAIN_BUFFER;
+    (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room); /* as in relay.c */
     if (vmf_channel_pump(channel, pair[0], error))
         return pair[1];
     close(pair[1]);

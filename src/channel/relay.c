@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define BLOCK_BYTES    (256 * 1024)
+#define LOCAL_BUFFER   (1024 * 1024)
 #define LINGER_S       10
 #define LINGER_TICK_MS 500
 
@@ -293,6 +294,9 @@ vmf_relay_start(VmfTls *tls, int sock, int local, GError **error)
     relay->sock = sock;
     relay->local = local;
     relay->running = 2;
+    /* at most net.core.wmem_max, and twice the default even then: fewer switches per block */
+    int room = LOCAL_BUFFER;
+    (void)setsockopt(local, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     pthread_mutex_init(&relay->lock, NULL);
     pthread_cond_init(&relay->ended, NULL);
 

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -54,6 +55,16 @@ now_ms(void)
     return (double)g_get_monotonic_time() / 1000.0;
 }
 
+/* Processor time of this process so far, in ms: on a busy machine the better measure. */
+static double
+cpu_ms(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000.0 +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000.0;
+}
+
 static gboolean
 judge(const VmfPeerIdentity *peer, gpointer data, GError **error)
 {
@@ -61,7 +72,8 @@ judge(const VmfPeerIdentity *peer, gpointer data, GError **error)
         return TRUE;
     double start = now_ms();
     gboolean ok = vmf_peer_judge(peer, me, opt_group, directory, NULL, error);
-    printf("judged in %.1f ms by %s\n", now_ms() - start, vmf_directory_server(directory));
+    g_autofree gchar *server = vmf_directory_server(directory);
+    printf("judged in %.1f ms by %s\n", now_ms() - start, server);
     return ok;
 }
 
@@ -172,8 +184,9 @@ serve_plain(VmfChannel *channel)
     close(fd);
     g_autoptr(GError) error = NULL;
     if (vmf_channel_wait(channel, &error))
-        printf("ended in order, in %" G_GUINT64_FORMAT " out %" G_GUINT64_FORMAT "\n",
-               vmf_channel_bytes_in(channel), vmf_channel_bytes_out(channel));
+        printf("ended in order, in %" G_GUINT64_FORMAT " out %" G_GUINT64_FORMAT
+               "; CPU so far %.0f ms\n",
+               vmf_channel_bytes_in(channel), vmf_channel_bytes_out(channel), cpu_ms());
     else
         printf("ended %s %s\n", vmf_error_code_name(error), error->message);
 }
@@ -329,9 +342,46 @@ cmd_send(char **args)
     double took = now_ms() - start;
     close(fd);
     int rc = finish(channel);
-    printf("ok %d streams %d MiB in %.0f ms: %.0f MiB/s; stream handshake %.1f ms\n", opt_streams,
-           opt_mib * opt_streams, took, opt_mib * opt_streams / took * 1000, all[0].ms);
+    printf("ok %d streams %d MiB in %.0f ms: %.0f MiB/s; stream handshake %.1f ms; CPU %.0f ms\n",
+           opt_streams, opt_mib * opt_streams, took, opt_mib * opt_streams / took * 1000, all[0].ms,
+           cpu_ms());
     return rc;
+}
+
+/* swallow PORT: plain TCP, the measure of what a channel costs */
+static int
+cmd_swallow(char **args)
+{
+    int fd = listen_on(args[0]);
+    for (gint i = 0; opt_count < 0 || i < opt_count; i++) {
+        int sock = accept(fd, NULL, NULL);
+        guint64 total = swallow(sock);
+        write_all(sock, &total, sizeof total);
+        close(sock);
+        printf("swallowed %" G_GUINT64_FORMAT " MiB; CPU so far %.0f ms\n", total >> 20, cpu_ms());
+    }
+    close(fd);
+    return 0;
+}
+
+/* plain ADDRESS PORT: --mib over plain TCP */
+static int
+cmd_plain(char **args)
+{
+    int fd = dial(args[0], args[1]);
+    g_autofree guint8 *block = g_malloc0(BLOCK);
+    guint64 total = 0;
+    double start = now_ms();
+    gboolean ok = TRUE;
+    for (gint i = 0; ok && i < opt_mib; i++)
+        ok = write_all(fd, block, BLOCK);
+    shutdown(fd, SHUT_WR);
+    ok = ok && read_all(fd, &total, sizeof total);
+    double took = now_ms() - start;
+    close(fd);
+    printf("%s plain %d MiB in %.0f ms: %.0f MiB/s; CPU %.0f ms\n", ok ? "ok" : "failed", opt_mib,
+           took, opt_mib / took * 1000, cpu_ms());
+    return !ok;
 }
 
 /* ---- somebody in the middle, and other enemies ---- */
@@ -541,6 +591,7 @@ static const struct {
     {"computer", 1, cmd_computer, TRUE},    {"again", 1, cmd_again, TRUE},
     {"group", 1, cmd_group, TRUE},          {"accept", 1, cmd_accept, TRUE},
     {"connect", 3, cmd_connect, TRUE},      {"send", 3, cmd_send, TRUE},
+    {"swallow", 1, cmd_swallow, FALSE},     {"plain", 2, cmd_plain, FALSE},
     {"middle", 3, cmd_middle, FALSE},       {"raw", 3, cmd_raw, FALSE},
     {"oversized", 2, cmd_oversized, FALSE}, {"slow", 2, cmd_slow, FALSE},
 };
