@@ -112,7 +112,7 @@ verb_vm_delete() {
 # guest_tell NAME COMMAND [ARGUMENT] - see guest/protocol.h
 guest_tell() {
     in_lab "$LAB_DIR/bin/guestctl" "$LAB_GUEST_NET.$(guest_number "$1")" \
-        "${VMFERRY_LAB_GUEST_TIMEOUT_MS:-10000}" "${@:2}"
+        "${VMFERRY_LAB_GUEST_TIMEOUT_MS:-60000}" "${@:2}"
 }
 
 guest_answers() {
