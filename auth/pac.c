@@ -69,9 +69,10 @@ read_header(Parser *p)
     if (!vmf_reader_ok(in) || version != 1 || endianness != 0x10 || header_length != 8 ||
         pointer == 0)
         return fail(p, "type header");
-    if (length > in->size - HEADER_BYTES || in->size - HEADER_BYTES - length > MAX_PADDING)
+    gsize whole = in->size;
+    vmf_reader_cut(in, HEADER_BYTES + (gsize)length);
+    if (!vmf_reader_ok(in) || whole - in->size > MAX_PADDING)
         return fail(p, "object length");
-    in->size = HEADER_BYTES + length;
     return TRUE;
 }
 

@@ -35,6 +35,16 @@ vmf_reader_left(const VmfReader *reader)
     return reader->failed ? 0 : reader->size - reader->at;
 }
 
+/** vmf_reader_cut() - let the data end at @size; what is read already must lie before that */
+static inline void
+vmf_reader_cut(VmfReader *reader, gsize size)
+{
+    if (size < reader->at || size > reader->size)
+        reader->failed = TRUE;
+    else
+        reader->size = size;
+}
+
 /** vmf_reader_bytes() - the next @count bytes, not copied; %NULL when fewer are left */
 static inline const guint8 *
 vmf_reader_bytes(VmfReader *reader, gsize count)

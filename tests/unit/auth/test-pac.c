@@ -228,6 +228,7 @@ test_contradictions(void)
     static const Change changes[] = {
         {"big-endian", 0, 0x00080001},
         {"object longer than the buffer", 8, 0xffff},
+        {"object shorter than its first pointer", 8, 3},
         {"no top-level pointer", 16, 0},
         {"odd string length", 68, 0x00090009},
         {"string longer than its room", 68, 0x00080009},
