@@ -75,8 +75,10 @@ class LogWriter:
         self.line(pid, f"10.99.0.{host} (ipv4:10.99.0.{host}:60416) signed connect to service vms "
                        rf"initially as user LAB\hv{host}$ (uid=200500, gid=200513) (pid {pid})")
 
-    def open(self, pid, write=True):
+    def open(self, pid, write=True, granted=True):
         self.line(pid, rf"LAB\x$ opened file demo/vda.raw read=Yes write={'Yes' if write else 'No'} (numopen=2)")
+        result = "ok" if granted else "fail (Operation not permitted)"
+        self.line(pid, f"10.99.0.1|10.99.0.1|{pid}|hv_|create_file|{result}|0x12019f|file|open|/srv/vms/demo/vda.raw")
 
     def close(self, pid):
         self.line(pid, r"LAB\x$ closed file demo/vda.raw (numopen=0) NT_STATUS_OK")
@@ -113,6 +115,16 @@ def test_smbd_log_second_open_before_close_is_two_writers(log):
     log.close(32)
     assert len(log.judge.two_writers("demo/vda.raw")) == 1
     assert log.judge.two_writers("demo/vdb.raw") == []
+
+
+def test_smbd_log_open_that_was_refused_is_no_writer(log):
+    log.open(31)
+    log.open(32, granted=False)
+    log.open(32, write=False, granted=False)
+    log.write(31)
+    assert log.judge.two_writers() == [] and len(log.judge.open_holds()) == 1
+    log.close(32)
+    assert [host for _, host, _ in log.judge.unmatched] == ["hv2$@10.99.0.2"]
 
 
 def test_smbd_log_two_writers_that_stay_are_caught(log):

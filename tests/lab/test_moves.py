@@ -7,6 +7,7 @@ Part of each journey is made while the guest dirties its memory.
 """
 
 import dataclasses
+import statistics
 import time
 
 import pytest
@@ -224,18 +225,29 @@ def test_report_of_each_move_has_the_schema(journey):
         assert move.report["to"] == f"{move.destination}.lab.test"
 
 
-def test_reported_downtime_is_not_better_than_the_outage_seen(journey):
-    """The guest cannot be away for longer than the pause, but for the time of one heartbeat and
-    what the host's scheduler adds. The largest gap while the guest was not being moved says how
-    much that is here."""
-    noise = presence([b for b in journey.beats
-                      if not any(m.began <= b.time <= m.ended for m in journey.moves)]).gaps
-    away = [move for move in journey.moves if move.report.get("downtime_ms") is not None]
-    assert len(away) == len(journey.moves)
-    for move in away:
-        stays = presence([b for b in journey.beats if move.began - 200 * MS < b.time < move.ended + 200 * MS]).stays
-        seen = (stays[1].first.time - stays[0].last.time) / MS
-        assert move.report["downtime_ms"] + 2 + 30 >= seen * 0.5, (str(move), seen, noise[:1])
+def outage_ms(journey, move):
+    """From the last heartbeat at the source to the first at the destination"""
+    last = max(b.time for b in journey.beats if b.host == move.source and b.time < move.ended)
+    return (min(b.time for b in journey.beats if b.time > last) - last) / MS
+
+
+def noise_ms(journey):
+    """The largest gap between two moves, in the middle: what the machine's load does to heartbeats"""
+    return statistics.median(
+        presence([b for b in journey.beats if earlier.ended < b.time < later.began]).largest_gap_ms()
+        for earlier, later in zip(journey.moves, journey.moves[1:]))
+
+
+def test_reported_downtime_is_the_outage_seen(journey):
+    """Never more than the guest was away for, but for two heartbeats; and mostly not less than half
+    of it, but for what the load of the machine adds."""
+    noise, better = noise_ms(journey), []
+    for move in journey.moves:
+        seen, reported = outage_ms(journey, move), move.report["downtime_ms"]
+        assert reported <= seen + 4, f"{move}: {reported} ms reported, {seen} ms seen"
+        if seen > 2 * reported + noise:
+            better.append(f"{move}: {reported} ms reported, {seen} ms seen")
+    assert len(better) <= len(journey.moves) // 2, better
 
 
 def test_thin_disks_have_grown_and_raw_ones_have_not(journey):

@@ -181,9 +181,11 @@ class Lab:
     def create_guest(self, name, disks=("raw:64M",), on=None, cmdline="", memory=128):
         """A further guest; with a host it runs there and sends heartbeats when this returns"""
         arguments = [word for disk in disks for word in ("--disk", disk)]
+        if cmdline:
+            arguments += ["--cmdline", cmdline]
         if on is not None:
             arguments += ["--on", on.name, "--start"]
-        self.check("vm-create", name, "--memory", memory, "--cmdline", cmdline, *arguments)
+        self.check("vm-create", name, "--memory", memory, *arguments)
         guest = self.guest(name)
         if on is not None:
             guest.observe(50, 60)

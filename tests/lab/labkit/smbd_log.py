@@ -7,6 +7,9 @@ come from its address and log on as its computer account. From that this judge r
 *write holds*: for each file and connection, from when until when a handle with write access
 was open. Two hosts whose holds of one file overlap are two writers, whatever else is said.
 
+"opened file" is logged before the share mode is judged: full_audit's create_file line, which follows,
+tells whether the open was granted. One that was refused is struck out again.
+
 What the log does not say is which of several handles that one process has on one file was
 closed. Then the judge takes the close for that of a handle with write access. Two things keep
 that from hiding a writer: a write that comes when no hold is believed open is reported
@@ -29,6 +32,7 @@ DISCONNECT = re.compile(r"\(ipv[46]:[0-9a-f.:]+:\d+\) closed connection to servi
 WRITE = re.compile(r"^  [^|]*\|[^|]*\|(\d+)\|[^|]*\|(pwrite|pwrite_send|pwrite_recv)\|(ok|fail[^|]*)\|(.+)$")
 NEW_PROCESS = "Registered MSG_REQ_POOL_USAGE"
 NEW_SERVER = "  waiting for connections"
+CREATED = re.compile(r"^  [^|]*\|[^|]*\|(\d+)\|[^|]*\|create_file\|(ok|fail[^|]*)\|[^|]*\|file\|[^|]*\|(.+)$")
 SHARE_FOLDER = "/srv/vms/"
 
 
@@ -55,6 +59,7 @@ class _Connection:
     host: str = "?"
     readers: dict = dataclasses.field(default_factory=dict)   # path -> open read-only handles
     holds: dict = dataclasses.field(default_factory=dict)     # path -> [Hold], open ones
+    asked: tuple = None     # (path, Hold or None) of an open that is not answered yet
 
 
 class SmbdLog:
@@ -79,7 +84,7 @@ class SmbdLog:
         if self._time is None:
             return
         for pattern, see in ((OPENED, self._opened), (CLOSED, self._closed), (WRITE, self._write),
-                             (CONNECT, self._connect)):
+                             (CREATED, self._created), (CONNECT, self._connect)):
             match = pattern.search(line)
             if match:
                 see(match)
@@ -103,10 +108,26 @@ class SmbdLog:
         connection = self._connection()
         if write == "No":
             connection.readers[path] = connection.readers.get(path, 0) + 1
+            connection.asked = (path, None)
             return
         hold = Hold(path, connection.host, self._pid, self._time)
         self.holds.append(hold)
         connection.holds.setdefault(path, []).append(hold)
+        connection.asked = (path, hold)
+
+    def _created(self, match):
+        pid, result, path = match.groups()
+        connection = self._connections.get(int(pid))
+        if connection is None or connection.asked is None or path != SHARE_FOLDER + connection.asked[0]:
+            return
+        (path, hold), connection.asked = connection.asked, None
+        if result == "ok":
+            return
+        if hold is None:
+            connection.readers[path] -= 1
+        else:
+            connection.holds[path].remove(hold)
+            self.holds.remove(hold)
 
     def _closed(self, match):
         path = match.group(2)
