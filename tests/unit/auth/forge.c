@@ -113,11 +113,15 @@ make_pac(krb5_context context, const ForgedTicket *ticket, const krb5_keyblock *
         krb5_data info = {0, 8, (char *)"whatever"};
         MUST(krb5_pac_add_buffer(context, pac, KRB5_PAC_DELEGATION_INFO, &info));
     }
-    MUST(krb5_pac_sign(context, pac, auth_time, client, ticket->pac_forged ? &wrong : server_key,
-                       &wrong, &signed_pac));
+    krb5_principal other = NULL;
+    if (ticket->pac_client)
+        MUST(krb5_parse_name(context, ticket->pac_client, &other));
+    MUST(krb5_pac_sign(context, pac, auth_time, other ? other : client,
+                       ticket->pac_forged ? &wrong : server_key, &wrong, &signed_pac));
+    krb5_free_principal(context, other);
     krb5_authdata one = {0, KRB5_AUTHDATA_WIN2K_PAC, signed_pac.length,
                          (krb5_octet *)signed_pac.data};
-    krb5_authdata *list[] = {&one, NULL}, **container;
+    krb5_authdata *list[] = {&one, ticket->pac_twice ? &one : NULL, NULL}, **container;
     MUST(krb5_encode_authdata_container(context, KRB5_AUTHDATA_IF_RELEVANT, list, &container));
     krb5_free_data_contents(context, &signed_pac);
     krb5_free_keyblock_contents(context, &wrong);

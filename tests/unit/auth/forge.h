@@ -42,6 +42,8 @@ typedef struct {
     GBytes *logon;          /* KERB_VALIDATION_INFO; %NULL: no PAC */
     gboolean pac_delegated; /* S4U_DELEGATION_INFO in the PAC */
     gboolean pac_forged;    /* not signed with the server's key */
+    const char *pac_client; /* whose PAC it is; NULL: @client's */
+    gboolean pac_twice;     /* two of them */
     gint64 starts;          /* seconds from now */
     gint64 ends;            /* seconds from now; 0: an hour */
 } ForgedTicket;

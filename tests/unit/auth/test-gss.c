@@ -170,6 +170,10 @@ test_pac_not_signed(void)
     g_assert_cmpuint(forged->group_sids->len, ==, 0);
 
     ticket.pac_forged = FALSE;
+    ticket.pac_client = "HV9$@LAB.TEST";
+    g_autoptr(VmfPeerIdentity) others = peer_of(&ticket);
+    g_assert_null(others->sid);
+
     ticket.logon = NULL;
     g_autoptr(VmfPeerIdentity) none = peer_of(&ticket);
     g_autoptr(GError) error = NULL;
@@ -190,6 +194,21 @@ test_pac_malformed(void)
     g_assert_no_error(x.refused);
     g_assert_null(vmf_gss_peer(x.acceptor, &error));
     g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
+    clear(&x);
+}
+
+/* Which of them would be the one that the KDC checked? */
+static void
+test_two_pacs(void)
+{
+    Exchange x = {0};
+    g_autoptr(GError) error = NULL;
+    ForgedTicket ticket = good_ticket();
+    ticket.pac_twice = TRUE;
+    run(&x, hv1, &ticket);
+    if (x.refused == NULL)
+        g_assert_null(vmf_gss_peer(x.acceptor, &error));
+    g_assert_true(x.refused || g_error_matches(error, VMF_ERROR, VMF_ERROR_PROTOCOL));
     clear(&x);
 }
 
@@ -378,6 +397,7 @@ main(int argc, char **argv)
     g_test_add_func("/gss/s4u-self/seen", test_s4u_self);
     g_test_add_func("/gss/pac-not-signed/ignored", test_pac_not_signed);
     g_test_add_func("/gss/pac-malformed/refused", test_pac_malformed);
+    g_test_add_func("/gss/two-pacs/refused", test_two_pacs);
     g_test_add_func("/gss/rc4-ticket/refused", test_rc4_ticket);
     g_test_add_func("/gss/rc4-session/refused", test_rc4_session);
     g_test_add_func("/gss/not-valid-now/refused", test_not_valid_now);
