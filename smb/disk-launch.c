@@ -22,8 +22,8 @@
  *
  * Operations. Its folder is made; a lock file in it, which the process inherits, says as long as it
  * lives that there is one. nbdkit is started as the disk process's user and makes itself a daemon:
- * the child that is waited for is the one it forks from. Its NBD socket is there by then and is given to QEMU's user.
- * The plugin says on a pipe whether it came up.
+ * the child that is waited for is the one it forks from. Its NBD socket is there by then and is
+ * given to QEMU's user. The plugin says on a pipe whether it came up.
  *
  * Failure model. Whatever goes wrong, nothing is left running: the daemon ends by itself when it
  * did not come up, and is ended by the pid in its pid file when it says nothing. What nbdkit says
@@ -34,6 +34,9 @@
 #define COME_UP_MS      90000 /* connecting to a server that does not answer ends before */
 #define MAX_REPORT      4096
 #define LOG_TAIL        1000
+
+/* Per client. One SMB request runs at a time, and each thread keeps a buffer of its largest one. */
+#define THREADS 4
 
 /* the descriptors' numbers in the child */
 enum { READY_FD = 3, LOCK_FD = 4 };
@@ -142,6 +145,7 @@ make_arguments(const Start *start)
     add(argv, "%s", launch->nbdkit_path != NULL ? launch->nbdkit_path : "nbdkit");
     add(argv, "--unix=%s/nbd", start->folder);
     add(argv, "--pidfile=%s/pid", start->folder);
+    add(argv, "--threads=%d", THREADS);
     add(argv, "%s", launch->plugin_path != NULL ? launch->plugin_path : VMF_DISK_PLUGIN);
     add(argv, "vm-uuid=%s", launch->vm_uuid);
     add(argv, "control=%s/control", start->folder);
@@ -170,6 +174,10 @@ make_environment(const VmfDiskLaunch *launch)
     environment = g_environ_setenv(environment, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin", TRUE);
     environment = g_environ_setenv(environment, "LC_ALL", "C.UTF-8", TRUE);
     environment = g_environ_setenv(environment, "KRB5CCNAME", cache, TRUE);
+    /* A host runs hundreds of them: large buffers go back to the kernel, and there is one heap. */
+    environment = g_environ_setenv(environment, "MALLOC_ARENA_MAX", "1", TRUE);
+    environment = g_environ_setenv(environment, "MALLOC_MMAP_THRESHOLD_", "131072", TRUE);
+    environment = g_environ_setenv(environment, "MALLOC_TRIM_THRESHOLD_", "131072", TRUE);
     if (krb5_config != NULL)
         environment = g_environ_setenv(environment, "KRB5_CONFIG", krb5_config, TRUE);
     return environment;

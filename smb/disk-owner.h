@@ -5,7 +5,7 @@
 
 #include <glib.h>
 
-/* What a Claim or Release is asked for and answers: the same on both sides of the control socket. */
+/* What a Claim or Release is asked for and answers, on both sides of the control socket. */
 
 /** VmfOwnerExpect - what the record must say for a claim; a missing record is owner "", epoch 0 */
 typedef struct {

@@ -3,15 +3,16 @@
 /*
  * The disk process: nbdkit with this plugin, one per VM (nbdkit-plugin(3)).
  *
- * Operations. nbdkit speaks NBD with QEMU on the VM's socket and calls here from many threads; the export's name
- * is the disk's target. Everything about the share begins after the last fork: libsmbclient and
- * GLib's threads do not survive one. Whether it came up is said on the pipe "ready-fd": "ok", or
- * the error's code and message; nbdkit itself is silent after it has become a daemon.
+ * Operations. nbdkit speaks NBD with QEMU on the VM's socket and calls here from many threads;
+ * the export's name is the disk's target. Everything about the share begins after the last
+ * fork: libsmbclient and GLib's threads do not survive one. Whether it came up is said on the
+ * pipe "ready-fd": "ok", or the error's code and message; nbdkit itself is silent after it has
+ * become a daemon.
  *
- * Failure model. Killed: the file server drops its handles, the guest's requests fail (QEMU pauses the guest:
- * error_policy=stop). The share in trouble: requests wait (disk-set.h); no error reaches the guest,
- * except ESHUTDOWN to a client that has hung up, that belongs to an ownership long ended, or when
- * the process is told to end.
+ * Failure model. Killed: the file server drops its handles, the guest's requests fail (QEMU
+ * pauses the guest: error_policy=stop). The share in trouble: requests wait (disk-set.h); no
+ * error reaches the guest, except ESHUTDOWN to a client that has hung up, that belongs to an
+ * ownership long ended, or when the process is told to end.
  */
 
 #include "smb/disk-control.h"
@@ -29,7 +30,7 @@
 #define THREAD_MODEL          NBDKIT_THREAD_MODEL_PARALLEL
 #define DEFAULT_QUARANTINE_MS 30000
 #define PREFERRED_BLOCK       4096
-#define MAX_REQUEST           (32 * 1024 * 1024)
+#define MAX_REQUEST           (2 * 1024 * 1024) /* nbdkit keeps a buffer of that size per thread */
 
 static struct {
     char *vm_uuid;

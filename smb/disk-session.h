@@ -6,8 +6,9 @@
 #include "smb/share.h"
 
 /*
- * One SMB session with a VM's disks open on it: each for reading, denying nobody, for as long as the session
- * lives; and, while they are held, each once more read-write, denying others to write.
+ * One SMB session with a VM's disks open on it: each for reading, denying nobody, for as long
+ * as the session lives; and, while they are held, each once more read-write, denying others to
+ * write.
  *
  * Not thread-safe: the caller's share lock is held around every call.
  */

@@ -152,6 +152,23 @@ move_on(VmfDiskSet *set, Claim *claim, GError **error)
     return ok;
 }
 
+/* Whoever holds a disk, the record says who the owner is. */
+static void
+name_the_owner(VmfDiskSet *set, GError **error)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
+    gboolean present = FALSE;
+    VmfOwnerRecord record;
+    if (set->current == NULL || !vmf_disk_set_peek(set, set->current, &present, &record, NULL) ||
+        !present)
+        return;
+    g_autofree gchar *owner = vmf_owner_record_describe(&record);
+    g_autofree gchar *message = g_strdup_printf("%s; the owner record names %s", (*error)->message,
+                                                owner);
+    g_free((*error)->message);
+    (*error)->message = g_steal_pointer(&message);
+}
+
 static gboolean
 acquire_patiently(VmfDiskSet *set, Claim *claim, guint wait_ms, GError **error)
 {
@@ -160,8 +177,10 @@ acquire_patiently(VmfDiskSet *set, Claim *claim, guint wait_ms, GError **error)
         GError *cause = NULL;
         if (try_claim(set, claim, &cause))
             return TRUE;
-        if (claim->judged || !g_error_matches(cause, VMF_ERROR, VMF_ERROR_BUSY) ||
-            g_get_monotonic_time() >= until) {
+        gboolean busy = !claim->judged && g_error_matches(cause, VMF_ERROR, VMF_ERROR_BUSY);
+        if (!busy || g_get_monotonic_time() >= until) {
+            if (busy)
+                name_the_owner(set, &cause);
             g_propagate_error(error, cause);
             return FALSE;
         }

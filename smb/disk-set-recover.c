@@ -423,7 +423,7 @@ work_fenced(VmfDiskSet *set, gboolean foreign)
     return set->retry_at;
 }
 
-/* A connection that is closed is noticed without a request, so that the disks are held again soon. */
+/* A connection that is closed is noticed without a request: the disks are soon held again. */
 static void
 notice_hang_up(VmfDiskSet *set)
 {

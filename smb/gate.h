@@ -15,9 +15,9 @@
  *   OPEN      reads and writes pass and use the owner's handle.
  *   DRAINING  requests that have passed finish, new ones wait. Left for CLOSED (released) or OPEN
  *             (ticket rotated, or a release that failed before it closed anything).
- *   FENCED    the session broke while the gate was open: everything waits. Left for OPEN when the disks are
- *             held again and the record still names this owner and epoch. When the record names
- *             another it is "foreign", and never opened again: it can only be closed.
+ *   FENCED    the session broke while the gate was open: everything waits. Left for OPEN when
+ *             the disks are held again and the record still names this owner and epoch. When the
+ *             record names another it is "foreign", and never opened again: it can only be closed.
  *
  *            own(e)          open(e)           drain              close
  *   CLOSED ─────────► CLOSED(e) ─────► OPEN(e) ─────► DRAINING(e) ─────► CLOSED
@@ -29,16 +29,18 @@
  *                                               └── close, if foreign ──► CLOSED
  *
  * Leases. A request that waits for the gate must not pass it on behalf of an owner who came
- * later: between may lie another host's writes. Each client's connection holds a lease, which counts
- * the releases that were before it. When the disks are owned again and another owner may have written since ("not
- * continuous"), the leases from before the last release are stale: their requests, waiting or to come, get
- * VMF_PASS_GONE. A client that has hung up, asked for when the wait ends, gets it as well.
+ * later: between may lie another host's writes. Each client's connection holds a lease, which
+ * counts the releases that were before it. When the disks are owned again and another owner may
+ * have written since ("not continuous"), the leases from before the last release are stale:
+ * their requests, waiting or to come, get VMF_PASS_GONE. A client that has hung up, asked for
+ * when the wait ends, gets it as well.
  *
  * Failure model. Nothing here fails; a forbidden move is a defect and aborts the process, which
  * closes every handle: that is the safe side. The process's death loses only waiting requests.
  *
- * All functions may be called from any thread; those that move the gate only from the one thread that
- * owns the disks' handles ("the owner thread"), except vmf_gate_fence() and _set_offline().
+ * All functions may be called from any thread; those that move the gate only from the one
+ * thread that owns the disks' handles ("the owner thread"), except vmf_gate_fence() and
+ * _set_offline().
  */
 
 typedef enum {

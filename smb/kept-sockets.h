@@ -5,9 +5,9 @@
 #include <gio/gunixfdlist.h>
 
 /*
- * Sockets that the disk process keeps for vmferryd: libvirt forgets a migration when the connection that
- * drives it closes, so a second holder lets a successor of a killed vmferryd go on. Not
- * thread-safe.
+ * Sockets that the disk process keeps for vmferryd: libvirt forgets a migration when the
+ * connection that drives it closes, so a second holder lets a successor of a killed vmferryd go
+ * on. Not thread-safe.
  */
 
 typedef struct _VmfKeptSockets VmfKeptSockets;

@@ -180,7 +180,7 @@ vmf_qcow2_export_size(const VmfQcow2Facts *facts, guint64 file_size)
     guint64 l2 = divide_up(data * l2_entry, cluster);
     guint64 l1 = divide_up(l2 * 8, cluster);
     guint64 counted = divide_up(file_size, cluster) + 1 + data + l2 + l1;
-    /* reference counts count themselves too; a block counts at least 64 clusters, so twice is plenty */
+    /* Reference counts count themselves, too; a block of them is for 64 clusters at least. */
     guint64 blocks = 2 * divide_up(counted, counts_per_block) + 1;
     guint64 table = 2 * divide_up(blocks * 8, cluster) + 1;
     return (counted + blocks + table) * cluster;

@@ -19,9 +19,10 @@
 /*
  * libsmbclient as a VmfShare. What it does by itself and must not is turned off here:
  *
- * - It connects again behind the caller's back when a connection is found dead. Then an answer would no longer prove
- *   that the other open files' share modes stand. Its check of a cached connection is replaced by
- *   one that is always content, so a dead connection stays, and its requests fail.
+ * - It connects again behind the caller's back when a connection is found dead. Then an answer
+ *   would no longer prove that the other open files' share modes stand. Its check of a cached
+ *   connection is replaced by one that is always content, so a dead connection stays, and its
+ *   requests fail.
  * - It reads the host's smb.conf, whatever is in it: it gets one of its own.
  * - It ends the whole library with the last context, and freeing a context with open files reads
  *   freed memory: an idle context is kept, and files are closed one by one.
@@ -70,8 +71,9 @@ typedef enum { ON_PATH, ON_FILE } RequestKind;
 
 /*
  * The one place where libsmbclient's errno is given a meaning (measured: facts.md). On an open
- * file nothing but "no room" is an answer about the file: a handle that the server no longer knows is
- * EBADF, ENOENT or EACCES, an ended Kerberos session EINVAL, and each of them ends the session.
+ * file nothing but "no room" is an answer about the file: a handle that the server no longer
+ * knows is EBADF, ENOENT or EACCES, an ended Kerberos session EINVAL, and each of them ends the
+ * session.
  */
 static VmfShareAnswer
 answer_from_errno(RequestKind kind, int code)

@@ -9,8 +9,9 @@
  * One file has one spelling: server in lower case, a DNS name (Kerberos knows no addresses), no
  * user, port, query or fragment; no empty, "." or ".." component; none of the characters that SMB
  * gives a meaning (`\ : * ? " < > |`, control characters), no component that ends in a space or
- * a dot (Windows drops them). Percent-encoding is decoded, and what has to be encoded for libsmbclient is
- * encoded again in ->url. The server's case-insensitivity of path and share is not undone.
+ * a dot (Windows drops them). Percent-encoding is decoded, and what has to be encoded for
+ * libsmbclient is encoded again in ->url. The server's case-insensitivity of path and share is
+ * not undone.
  */
 
 typedef struct {

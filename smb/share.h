@@ -7,8 +7,8 @@
 
 /*
  * What the disk process needs of a file share, and nothing more: sessions, files under share
- * modes, bytes. Implemented by share-smbc.c (libsmbclient), and in memory by the tests, where faults
- * can be put between any two requests.
+ * modes, bytes. Implemented by share-smbc.c (libsmbclient), and in memory by the tests, where
+ * faults can be put between any two requests.
  *
  * Operations. A session is one connection for its whole life: once it is lost, every file of it
  * answers VMF_SHARE_DEAD at once and it never connects again by itself; a new session is made
@@ -20,8 +20,9 @@
  * always = yes", a continuously available share): libsmbclient can neither flush nor write
  * through. vmf_share_flush() is here for a library that can.
  *
- * Failure model. VMF_SHARE_LOST means that no useful answer came: the request may have been carried out, or
- * may be carried out at any later time. VMF_SHARE_DEAD means that it was never sent.
+ * Failure model. VMF_SHARE_LOST means that no useful answer came: the request may have been
+ * carried out, or may be carried out at any later time. VMF_SHARE_DEAD means that it was never
+ * sent.
  */
 
 typedef enum {

@@ -11,7 +11,8 @@
  * Faults. A fault is set for the next request of a kind, of one account:
  *   LOSE_BEFORE  the session breaks, the request was not carried out
  *   LOSE_AFTER   the session breaks, the request was carried out
- *   LOSE_LATE    the session breaks, the request (a write) is carried out later, by memory_land_late_writes()
+ *   LOSE_LATE    the session breaks, the request (a write) is carried out later, by
+ *                memory_server_land_late_writes()
  *   FULL         it is refused for want of room
  *   DENIED, BUSY it is refused
  * A broken session's open files are closed by the server, unless it "lingers".

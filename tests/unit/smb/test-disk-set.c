@@ -15,7 +15,7 @@
 #define DISK        (256 * BLOCK)
 #define RECORD_PATH "web1/.vmferry/" VM ".own"
 
-/* One file server, and a disk set on it for each of two hosts. This thread is their owner thread. */
+/* One file server, a disk set on it for each of two hosts; this thread is their owner thread. */
 typedef struct {
     MemoryServer *server;
     VmfDiskSet *sets[2];
