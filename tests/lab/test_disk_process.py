@@ -13,6 +13,9 @@ from labkit.lab import until
 from labkit.nbd import NbdError
 
 
+ADMINS = r"ACL:LAB\Domain Admins:ALLOWED/0x0/FULL"
+
+
 @pytest.fixture(scope="module")
 def bench(lab):
     return DiskBench(lab)
@@ -31,7 +34,7 @@ def disks(bench):
     log = bench.lab.smbd_log()
     mine = [hold for hold in log.holds[mark:] if hold.path.startswith(FOLDER)]
     pairs = [pair for pair in log.two_writers() if pair[0] in mine or pair[1] in mine]
-    assert not pairs, f"two writers: {pairs}"
+    assert not pairs, f"{len(pairs)} times two writers: {pairs[:3]}"
     assert not [stray for stray in log.stray_writes if stray[2].startswith(FOLDER)]
 
 
@@ -121,9 +124,8 @@ def test_record_that_names_another_fences_for_good(disks):
     first.own("", 0, 1)
     guest = first.connect()
     guest.write(0, b"a" * BLOCK)
-    smbd = disks.smbd_of("HV1$")
     os.kill(first.process.pid, signal.SIGSTOP)
-    disks.lab.host("fs1").run("kill", "-9", str(smbd))
+    disks.kill_smbd_of("HV1$")
     second.own(first.sid, 1, 2)
     pending = guest.submit(1, 0, b"b" * BLOCK)
     with second.connect() as other:
@@ -171,7 +173,7 @@ def test_no_write_permission_is_named(disks):
     _, second = disks.both()
     second.end()
     disks.acl(f"{FOLDER}/vda.raw", "-S",
-              r"ACL:LAB\hv1$:ALLOWED/0x0/FULL,ACL:LAB\hv2$:ALLOWED/0x0/READ")
+              rf"{ADMINS},ACL:LAB\hv1$:ALLOWED/0x0/FULL,ACL:LAB\hv2$:ALLOWED/0x0/READ")
     second.launch()             # reading is enough to come up
     with pytest.raises(DiskToolError) as refused:
         second.tool("probe")
@@ -198,7 +200,7 @@ def test_launch_tells_why_not(disks):
             second.launch(disks=wanted)
         assert refused.value.code == code
         assert_denied(refused.value.message, *words)
-    disks.acl(f"{FOLDER}/vda.raw", "-S", r"ACL:LAB\hv1$:ALLOWED/0x0/FULL")
+    disks.acl(f"{FOLDER}/vda.raw", "-S", rf"{ADMINS},ACL:LAB\hv1$:ALLOWED/0x0/FULL")
     with pytest.raises(DiskToolError) as refused:
         second.launch()
     assert refused.value.code == "denied"
@@ -219,7 +221,7 @@ def test_smbd_children_killed_under_load(disks):
     with load_on(first) as load:
         for _ in range(5):
             sessions = first.describe()["sessions"]
-            disks.lab.host("fs1").run("kill", "-9", str(disks.smbd_of("HV1$")))
+            disks.kill_smbd_of("HV1$")
             until(lambda: first.describe()["sessions"] > sessions, 60, "a new session")
             first.wait_for_gate("open")
             load.wait_for_progress()

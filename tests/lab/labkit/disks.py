@@ -146,6 +146,12 @@ class DiskBench:
         assert [hold.host.lower().startswith(f"{label}$@") for hold in holds] == [True], holds
         return holds[0].pid
 
+    def kill_smbd_of(self, account):
+        """Its end is not in the log: the judge is told"""
+        pid = self.smbd_of(account)
+        self.lab.host("fs1").run("kill", "-9", str(pid))
+        self.lab.smbd_log().process_killed(pid)
+
 
 class Load(threading.Thread):
     """Writes numbered blocks, so many outstanding, and reads back what was acknowledged.

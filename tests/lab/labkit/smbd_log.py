@@ -150,6 +150,10 @@ class SmbdLog:
         if not connection.holds.get(path):
             self.stray_writes.append((self._time, connection.host, path))
 
+    def process_killed(self, pid):
+        """SIGKILL leaves no line in the log; whoever did it says so here."""
+        self._end(pid)
+
     def _end(self, pid):
         """The process has ended, or its number is another's now: its handles are closed."""
         connection = self._connections.pop(pid, None)
