@@ -63,6 +63,12 @@ pair_new(void)
 }
 
 Pair
+pair_over(int client_sock, int server_sock)
+{
+    return make(client_sock, server_sock);
+}
+
+Pair
 pair_with_middle(void)
 {
     int left[2], right[2];

@@ -15,6 +15,9 @@ typedef struct {
 /** pair_new() - connected by a socketpair */
 Pair pair_new(void);
 
+/** pair_over() - going on over two ends of another connection; takes both */
+Pair pair_over(int client_sock, int server_sock);
+
 /** pair_with_middle() - connected through the caller, who moves the bytes between middle[0] and [1] */
 Pair pair_with_middle(void);
 
