@@ -6,21 +6,27 @@
 # where host/install-vmferry copies it to its place.
 
 vmferry_build() {
-    local build=$LAB_DIR/build log=$LAB_DIR/log/build.log targets
+    local build=$LAB_DIR/build log=$LAB_DIR/log/build.log
     mkdir -p "$LAB_DIR/log"
-    {
-        # shellcheck disable=SC2086
-        [ -e "$build/build.ninja" ] || meson setup $LAB_BUILD_ARGS "$build" "$LAB_PROJECT"
-        # Only what is installed: the tests are not needed here
-        targets=$(vmferry_targets "$build")
-        # shellcheck disable=SC2086
-        [ -z "$targets" ] || ninja -C "$build" $targets
-        rm -rf "$LAB_DIR/stage.new"
-        DESTDIR=$LAB_DIR/stage.new meson install -C "$build" --no-rebuild --quiet
-    } >"$log" 2>&1 || {
+    vmferry_compile "$build" >"$log" 2>&1 || {
         tail -30 "$log" >&2
         die "building vmferry failed; see $log"
     }
+}
+
+# Each step on its own: `set -e` does not hold where a caller asks for the status.
+vmferry_compile() {
+    local build=$1 targets
+    if [ ! -e "$build/build.ninja" ]; then
+        # shellcheck disable=SC2086
+        meson setup $LAB_BUILD_ARGS "$build" "$LAB_PROJECT" || return
+    fi
+    # Only what is installed: the tests are not needed here
+    targets=$(vmferry_targets "$build") || return
+    # shellcheck disable=SC2086
+    [ -z "$targets" ] || ninja -C "$build" $targets || return
+    rm -rf "$LAB_DIR/stage.new"
+    DESTDIR=$LAB_DIR/stage.new meson install -C "$build" --no-rebuild --quiet
 }
 
 vmferry_targets() {
