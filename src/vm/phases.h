@@ -18,6 +18,9 @@
  *                      phase may or may not have happened. Ask the record and vmf_host_lookup().
  * The connection is part of the state: when it closes, libvirtd destroys a prepared destination
  * that is not finished, and forgets the job of a performed source (paused, reason "migrating").
+ * libvirtd ends the phase under way first, then sees the loss. Do not Finish on a new connection
+ * what a lost one had prepared: libvirtd destroys it by itself, and the two collide (a thread of
+ * libvirtd 9.0 hung for ever); wait until vmf_host_lookup() knows it no more.
  * Hence vmf_phases_dup_fd(): a copy held by another process keeps both alive, and
  * vmf_phases_adopt() lets a successor go on with it.
  *
@@ -80,7 +83,8 @@ VmfPhases *vmf_phases_open(const char *libvirt_socket, GError **error);
  * @fd: (transfer full): a copy from vmf_phases_dup_fd(), authenticated and opened
  *
  * Replies to the predecessor's calls that arrive later are dropped: their outcome is asked from
- * libvirt's API. Errors: VMF_ERROR_INTERNAL, not a stream socket.
+ * libvirt's API. vmf_phase_file_wait() before the next phase: the predecessor's call may still run.
+ * Errors: VMF_ERROR_INTERNAL: not a local stream socket; VMF_ERROR_UNREACHABLE: it has ended.
  */
 VmfPhases *vmf_phases_adopt(int fd, GError **error);
 

@@ -22,6 +22,7 @@
 #include "src/vm/cookie.h"
 #include "src/vm/domain.h"
 #include "src/vm/host.h"
+#include "src/vm/phase-file.h"
 #include "src/vm/phases.h"
 #include "src/vm/qemu-process.h"
 #include "tests/unit/vm/relay.h"
@@ -64,7 +65,8 @@ typedef struct {
     GBytes *begun, *prepared, *performed, *finished;
     gchar *xml;                      /* rebuilt live definition */
     gint64 suspended_us, resumed_us; /* from the events; atomic enough: read after both */
-    guint subscriptions[2];
+    gint stopped;                    /* STOPPED events at the destination */
+    guint subscriptions[3];
 } Move;
 
 /* ---- small things ---- */
@@ -112,6 +114,13 @@ on_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer data)
 {
     if (event == VMF_EVENT_SUSPENDED || event == VMF_EVENT_RESUMED)
         *(gint64 *)data = monotonic_us;
+}
+
+static void
+on_stopped(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer data)
+{
+    if (event == VMF_EVENT_STOPPED)
+        g_atomic_int_inc((gint *)data);
 }
 
 /* ---- the phases, each with what stands between two hosts ---- */
@@ -297,12 +306,15 @@ is_copying(Move *move)
            progress.stage == VMF_JOB_MEMORY;
 }
 
-static gboolean
-has_performed(Move *move)
+/* What libvirtd does by itself has to end before the next phase is called. */
+static void
+wait_for_phase(Side *side, const char *name, VmfLibvirtPhase wanted)
 {
-    VmfJobProgress progress;
-    return vmf_host_job_progress(move->source.host, move->uuid, &progress, NULL) &&
-           progress.stage == VMF_JOB_COMPLETED;
+    g_autoptr(GError) error = NULL;
+    VmfLibvirtPhase phase;
+    g_autofree gchar *folder = g_build_filename(side->root, "run/libvirt/qemu", NULL);
+    check(vmf_phase_file_wait(folder, name, WATCH_MAX_US / 1000, &phase, &error), "phase", error);
+    g_assert_cmpint(phase, ==, wanted);
 }
 
 static VmfVmState
@@ -334,6 +346,12 @@ static gboolean
 destination_is_gone(Move *move)
 {
     return state_on(&move->destination, move->uuid) == VMF_VM_OFF;
+}
+
+static gboolean
+destination_was_destroyed(Move *move)
+{
+    return g_atomic_int_get(&move->stopped) > 0 && destination_is_gone(move);
 }
 
 static gboolean
@@ -468,7 +486,7 @@ scenario_lost_in_prepare(Move *move)
     go_deaf(&move->destination);
     must(prepare(move), VMF_PHASE_UNKNOWN, "prepare");
     lose_and_open(&move->destination);
-    watch(move, destination_is_gone, "the prepared destination is destroyed");
+    watch(move, destination_was_destroyed, "the prepared destination is destroyed");
     must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
     must(confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
 }
@@ -494,7 +512,8 @@ scenario_lost_in_perform(Move *move)
     watch(move, is_copying, "libvirtd goes on alone");
     g_autoptr(GError) error = NULL;
     check(vmf_host_abort_job(move->source.host, move->uuid, &error), "abort", error);
-    watch(move, source_runs, "the source runs");
+    wait_for_phase(&move->source, move->name, VMF_LIBVIRT_IDLE);
+    g_assert_true(source_runs(move));
     must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
     must(confirm(move, TRUE), VMF_PHASE_REFUSED, "confirm");
 }
@@ -580,7 +599,7 @@ scenario_successor(Move *move)
     move->source.phases = vmf_phases_adopt(copy, &error);
     check(move->source.phases != NULL, "adopt", error);
     adopt(&move->destination);
-    watch(move, has_performed, "the memory is copied");
+    wait_for_phase(&move->source, move->name, VMF_LIBVIRT_PERFORMED);
     must(finish(move, FALSE), VMF_PHASE_DONE, "finish");
     define(move);
     must(confirm(move, FALSE), VMF_PHASE_DONE, "confirm");
@@ -657,6 +676,8 @@ move_new(VmfHost *hosts[2], char *roots[2], const char *vm, guint from)
     move->destination.phases = open_side(&move->destination);
     move->subscriptions[0] = vmf_host_subscribe(move->source.host, move->uuid, on_event,
                                                 &move->suspended_us, NULL);
+    move->subscriptions[2] = vmf_host_subscribe(move->destination.host, move->uuid, on_stopped,
+                                                &move->stopped, NULL);
     move->subscriptions[1] = vmf_host_subscribe(move->destination.host, move->uuid, on_event,
                                                 &move->resumed_us, NULL);
     return move;
@@ -667,6 +688,7 @@ move_free(Move *move)
 {
     vmf_host_unsubscribe(move->source.host, move->subscriptions[0]);
     vmf_host_unsubscribe(move->destination.host, move->subscriptions[1]);
+    vmf_host_unsubscribe(move->destination.host, move->subscriptions[2]);
     vmf_phases_free(move->source.phases);
     vmf_phases_free(move->destination.phases);
     relay_stop(move->relay);
