@@ -252,7 +252,7 @@ def test_job_and_cancel_of_an_unknown_number(hv1):
     for verb in ("job", "cancel"):
         result = hv1.vmferry(verb, "999999", check=False)
         assert result.returncode == 1
-        assert_says(result.stderr, r"no job", r"999999")
+        assert_says(result.stderr, r"no (job|move)", r"999999")
 
 
 # ---- exit statuses ----

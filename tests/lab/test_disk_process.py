@@ -10,7 +10,7 @@ import pytest
 
 from labkit.disks import BLOCK, FOLDER, VM, DiskBench, DiskToolError, Load, load_on
 from labkit.lab import until
-from labkit.nbd import NbdError
+from labkit.nbd import WRITE, NbdError
 
 
 ADMINS = r"ACL:LAB\Domain Admins:ALLOWED/0x0/FULL"
@@ -72,41 +72,36 @@ def test_claim_open_release(disks):
 
 
 def test_200_handovers_with_writes_outstanding(disks):
-    """Each owner's guest leaves 16 writes outstanding when its disks go; what was acknowledged is
+    """Each owner's guest leaves 64 writes outstanding when its disks go; what was acknowledged is
     found by the next owner, what waited at the closed gate never comes."""
     first, second = disks.both()
-    owner, other, epoch = first, second, 1
-    owner.own("", 0, epoch)
-    blocks = {}
-    held_back = 0
-    for move in range(200):
-        guest = owner.connect()
-        for block, byte in blocks.items():
-            assert guest.read(block * BLOCK, BLOCK) == bytes([byte]) * BLOCK, f"move {move}, block {block}"
-        byte = move % 250 + 1
-        futures = {block: guest.submit(1, block * BLOCK, bytes([byte]) * BLOCK) for block in range(16)}
-        owner.tool("release")
-        late = guest.submit(1, 16 * BLOCK, b"\xff" * BLOCK)     # waits at the closed gate
-        other.own(owner.sid, epoch, epoch + 1)
-        epoch += 1
-        assert disks.record().epoch == epoch
-        answered = {block for block, future in futures.items() if future.done() and not future.exception()}
-        held_back += 16 - len(answered)
-        if move % 2:
-            guest.kill()                                        # a QEMU that is gone
-            with pytest.raises(NbdError):
-                late.result(20)
-        reader = other.connect()
-        for block in range(16):
-            found = reader.read(block * BLOCK, BLOCK)
-            if block in answered:
-                blocks[block] = byte
-            assert found == bytes([blocks.get(block, 0)]) * BLOCK
-        assert reader.read(16 * BLOCK, BLOCK) == bytes(BLOCK)
-        reader.kill()
-        owner, other = other, owner
+    blocks, count, held_back = {}, 64, 0
+    with first.orders() as first_order, second.orders() as second_order:
+        owner, other, order, other_order = first, second, first_order, second_order
+        order("claim", "", 0, 1)
+        order("open", 1)
+        for epoch in range(1, 201):
+            guest = owner.connect()
+            byte = epoch % 250 + 1
+            futures = {block: guest.submit(WRITE, block * BLOCK, bytes([byte]) * BLOCK) for block in range(count)}
+            order("release")
+            answered = {block for block, future in futures.items() if future.done() and not future.exception()}
+            held_back += count - len(answered)
+            other_order("claim", owner.sid, epoch, epoch + 1, "running", 5000)
+            other_order("open", epoch + 1)
+            assert disks.record().epoch == epoch + 1
+            blocks |= {block: byte for block in answered}
+            with other.connect() as reader:
+                found = reader.read(0, count * BLOCK)
+            for block in range(count):
+                expected = bytes([blocks.get(block, 0)]) * BLOCK
+                assert found[block * BLOCK:(block + 1) * BLOCK] == expected, f"epoch {epoch}, block {block}"
+            if epoch % 2:
+                guest.kill()    # a QEMU that is gone; the other half goes on waiting at the gate
+            owner, other, order, other_order = other, owner, other_order, order
     assert disks.record().epoch == 201
-    print(f"{held_back} writes waited at a closed gate")
+    assert held_back > 200, "hardly a write was outstanding"
+    print(f"{held_back} of {200 * count} writes were held back")
 
 
 def test_handover_times(disks):

@@ -136,7 +136,7 @@ def test_sources_account_is_disabled(lab, hv1, hv2, at_hv1):
     move(hv1, at_hv1, hv2)
     try:
         with account_disabled(lab, hv2), untouched(lab, at_hv1):
-            refused(hv2, at_hv1.name, "hv1", r"HV2\$", r"disabled", r"enable")
+            refused(hv2, at_hv1.name, "hv1", r"HV2\$", r"disabled|revoked", r"enable")
     finally:
         move(hv2, at_hv1, hv1)
 
@@ -164,6 +164,25 @@ def test_vm_with_a_disk_that_is_on_no_share(lab, hv1):
             refused(hv1, "local", "hv2", r"local", r"vda", r"share", r"attach|define")
     finally:
         lab.delete_local_guest(local, hv1)
+
+
+def test_vm_with_one_disk_on_a_share_and_one_on_the_host(lab, hv1, hv2):
+    guest = lab.create_guest("mixed")
+    definition = (lab.dir / "guest/vms/mixed.xml").read_text()
+    second = ("<disk type='file' device='disk'><driver name='qemu' type='raw'/>"
+              "<source file='/var/lib/libvirt/mixed.raw'/><target dev='vdb' bus='virtio'/></disk>")
+    hv1.run("truncate", "-s", "64M", "/var/lib/libvirt/mixed.raw")
+    hv1.run("chown", "libvirt-qemu:", "/var/lib/libvirt/mixed.raw")
+    hv1.run("tee", "/tmp/mixed.xml", input=definition.replace("<interface", second + "<interface"))
+    try:
+        assert_says(hv1.vmferry("define", "/tmp/mixed.xml").stdout, r"vdb is not on a share")
+        hv1.virsh("start", "mixed")
+        guest.observe(50, 60)
+        with untouched(lab, guest):
+            refused(hv1, "mixed", "hv2", r"mixed", r"vdb", r"share", r"attach|define")
+        assert "mixed" not in hv2.virsh("list", "--all", "--name").split()
+    finally:
+        lab.delete_guest(guest)
 
 
 def test_vm_is_unknown(hv1):
