@@ -292,11 +292,11 @@ members_filter(const VmfLdapEntry *group, const char *group_sid, const char *dom
 static GPtrArray *
 group_computers_locked(VmfDirectory *directory, const char *group_sid, GError **error)
 {
-    g_autoptr(GPtrArray) groups = NULL;
-    g_autofree gchar *sid = NULL;
     g_autofree gchar *domain_sid = domain_sid_locked(directory, error);
     if (domain_sid == NULL)
         return NULL;
+    g_autoptr(GPtrArray) groups = NULL;
+    g_autofree gchar *sid = NULL;
     const VmfLdapEntry *group = group_locked(directory, group_sid, &groups, &sid, error);
     if (group == NULL)
         return NULL;

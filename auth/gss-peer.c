@@ -174,9 +174,9 @@ note_all(VmfGss *gss, VmfPeerIdentity *peer, GError **error)
 {
     krb5_context context = gss->keys->context;
     krb5_ticket *ticket = decode_ticket(gss);
-    krb5_error_code code = ticket ? krb5_server_decrypt_ticket_keytab(context, gss->keys->keytab,
-                                                                      ticket)
-                                  : KRB5KRB_AP_ERR_BADVERSION;
+    krb5_error_code code = KRB5KRB_AP_ERR_BADVERSION;
+    if (ticket)
+        code = krb5_server_decrypt_ticket_keytab(context, gss->keys->keytab, ticket);
     gboolean ok = FALSE;
     /* libkrb5 also judges the realms on the way; the judge does that more strictly */
     if (ticket && ticket->enc_part2) {

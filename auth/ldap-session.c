@@ -220,6 +220,8 @@ connect_any(VmfLdapSession *session, GError **error)
         if (connect_to(session, g_srv_target_get_hostname(at->data),
                        g_srv_target_get_port(at->data), &reason))
             break;
+        if (reason == NULL) /* cannot be; said for gcc's analyzer */
+            continue;
         if (reason->code != VMF_ERROR_UNREACHABLE)
             code = reason->code;
         g_string_append_printf(reasons, "%s%s", reasons->len ? "; " : "", reason->message);

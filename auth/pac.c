@@ -90,25 +90,25 @@ static gboolean
 read_fixed(Parser *p, NdrLogon *fixed)
 {
     VmfReader *in = &p->in;
-    vmf_reader_bytes(in, 6 * 8); /* six times */
+    vmf_reader_bytes(in, 48); /* six times */
     fixed->account = read_string_fixed(in);
     fixed->full_name = read_string_fixed(in);
     fixed->script = read_string_fixed(in);
     fixed->profile = read_string_fixed(in);
     fixed->home = read_string_fixed(in);
     fixed->drive = read_string_fixed(in);
-    vmf_reader_bytes(in, 2 * 2); /* logon and bad password count */
+    vmf_reader_bytes(in, 4); /* logon and bad password count */
     fixed->user_id = vmf_reader_le32(in);
     fixed->primary_group_id = vmf_reader_le32(in);
     fixed->group_count = vmf_reader_le32(in);
     fixed->groups = vmf_reader_le32(in);
-    vmf_reader_bytes(in, 4 + 16); /* user flags, session key */
+    vmf_reader_bytes(in, 20); /* user flags, session key */
     fixed->server = read_string_fixed(in);
     fixed->domain = read_string_fixed(in);
     fixed->domain_sid = vmf_reader_le32(in);
-    vmf_reader_bytes(in, 2 * 4); /* reserved */
+    vmf_reader_bytes(in, 8); /* reserved */
     fixed->uac = vmf_reader_le32(in);
-    vmf_reader_bytes(in, 7 * 4); /* sub-authentication, interactive logon statistics, reserved */
+    vmf_reader_bytes(in, 28); /* sub-authentication, interactive logon statistics, reserved */
     fixed->sid_count = vmf_reader_le32(in);
     fixed->sids = vmf_reader_le32(in);
     fixed->resource_domain_sid = vmf_reader_le32(in);
@@ -145,7 +145,7 @@ read_string(Parser *p, const NdrString *fixed, const char *field, gchar **text)
         return TRUE;
 
     g_autofree gunichar2 *units = g_new(gunichar2, count + 1);
-    for (guint32 i = 0; i < count; i++)
+    for (gsize i = 0; i < count; i++)
         units[i] = (gunichar2)(bytes[2 * i] | bytes[2 * i + 1] << 8);
     units[count] = 0;
     glong used = 0;

@@ -156,9 +156,11 @@ judge_account(const VmfPeerIdentity *peer, const VmfPeerFacts *facts, GError **e
 {
     const VmfHostIdentity *me = facts->me;
     const VmfComputer *computer = facts->computer;
-    if (computer == NULL)
-        return deny(error, peer, me,
-                    "the directory holds no computer account for it; join that host to the domain");
+    if (computer == NULL) {
+        deny(error, peer, me,
+             "the directory holds no computer account for it; join that host to the domain");
+        return FALSE;
+    }
     if (strcmp(computer->sid, facts->my_sid) == 0)
         return deny(error, peer, me, "it is this host itself, '%s'; name another one",
                     computer->account);

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #define HASH_BYTES       32
-#define REFUSAL_LINGER_S 2
+#define REFUSAL_LINGER_S ((gint64)2)
 
 static const char psk_label[] = "vmferry psk 1";
 

@@ -10,7 +10,7 @@
  * operation. channel.c strings them together; unit tests use them with keys that no KDC has made.
  */
 
-#define VMF_HANDSHAKE_TIMEOUT_S 10
+#define VMF_HANDSHAKE_TIMEOUT_S ((gint64)10)
 #define VMF_VERDICT_TIMEOUT_S   30
 
 /**

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BLOCK_BYTES    (256 * 1024)
+#define BLOCK_BYTES    ((gsize)256 * 1024)
 #define LOCAL_BUFFER   (1024 * 1024)
 #define LINGER_S       10
 #define LINGER_TICK_MS 500

@@ -14,8 +14,8 @@
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1"
 #define IDENTITY         "vmferry"
 #define EXPORTER_LABEL   "EXPORTER-vmferry-stream-1"
-#define INPUT_BYTES      (512 * 1024)
-#define INPUT_ROOM_BYTES (64 * 1024)
+#define INPUT_BYTES      ((gsize)512 * 1024)
+#define INPUT_ROOM_BYTES ((gsize)64 * 1024)
 #define MAX_HANDSHAKE    16384
 
 struct _VmfTls {
