@@ -8,6 +8,7 @@
 #include "src/migrate/incoming-private.h"
 #include "src/migrate/source-private.h"
 #include "src/migrate/vm-disks.h"
+#include "src/vm/phase-file.h"
 
 /* (transfer full) (nullable): libvirt's connection of this migration, kept by the disk process */
 static VmfPhases *
@@ -28,6 +29,26 @@ adopt_phases(VmfDiskClient *disks, const char *migration)
     return phases;
 }
 
+#define PHASE_WAIT_MS 120000
+
+/*
+ * The predecessor's call may still run in libvirtd, and a second one beside it crashes libvirtd
+ * (phase-file.h). Waits for its end, and lets go of the connection when there is nothing left to
+ * end on it: then libvirt's API serves.
+ */
+static void
+settle_phases(VmfPhases **phases, const char *name)
+{
+    VmfLibvirtPhase phase = VMF_LIBVIRT_IDLE;
+    g_autoptr(GError) error = NULL;
+    if (*phases == NULL)
+        return;
+    if (!vmf_phase_file_wait(NULL, name, PHASE_WAIT_MS, &phase, &error))
+        g_warning("'%s': %s", name, error->message);
+    if (error || phase == VMF_LIBVIRT_IDLE)
+        g_clear_pointer(phases, vmf_phases_free);
+}
+
 /* No disk process: the host was restarted, and QEMU with it. Nothing here can be resumed. */
 static void
 close_entry(const VmfContext *context, const VmfJournalEntry *entry, VmfState state)
@@ -46,8 +67,10 @@ decide(VmfSource *source, GError **why)
     if (source->state < VMF_STATE_RELEASING) {
         /* Perform may still run for the predecessor: it ends, and the guest was never paused. */
         vmf_host_abort_job(source->context->host, source->uuid, NULL);
+        settle_phases(&source->phases, source->name);
         return vmf_source_keep(source, *why);
     }
+    settle_phases(&source->phases, source->name);
     if (vmf_source_ask_record(source) == VMF_VERDICT_OURS)
         return vmf_source_keep(source, *why);
     return vmf_source_see_it_run(source, why);
@@ -139,6 +162,7 @@ vmf_incoming_recover(VmfIncoming *incoming)
         return;
     }
     incoming->phases = adopt_phases(incoming->disks, incoming->migration);
+    settle_phases(&incoming->phases, incoming->name);
     if (!is_committed(incoming)) {
         vmf_incoming_give_up(incoming, "vmferryd was restarted during the move");
         vmf_host_destroy(context->host, incoming->uuid, NULL);
