@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define DEFAULT_PER_ADDRESS 8
+#define DEFAULT_PER_ADDRESS 16
 #define DEFAULT_IN_ALL      64
 #define IPV6_NETWORK_BYTES  8
 

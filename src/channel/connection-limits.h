@@ -17,7 +17,7 @@ typedef struct _VmfChannelLimits VmfChannelLimits;
 
 /**
  * vmf_channel_limits_new()
- * @per_address: most at once from one address; 0: 8
+ * @per_address: most at once from one address; 0: 16
  * @in_all:      most at once; 0: 64
  */
 VmfChannelLimits *vmf_channel_limits_new(guint per_address, guint in_all);

@@ -468,6 +468,26 @@ def test_crowd(hv1, hv2, hv3, acceptor):
         assert "\nok " in connect(hv1, hv2)
 
 
+# The other host goes away
+
+
+@pytest.mark.parametrize("speaks", [False, True], ids=["idle", "speaking"])
+def test_vanished_peer(lab, hv2, hv3, acceptor, speaks):
+    """No FIN, no RST: the network just does not carry any more"""
+    with member(lab, "HV3$"), running(hv3, INSIDE, "hold", hv2.fqdn, ADDRESSES["hv2"], str(PORT)) as tool:
+        tool.wait_for("holding")
+        try:
+            lab.check("cut", "hv3", "hv2")
+            if speaks:
+                tool.tell("anybody there?\n")
+            lost = int(tool.wait_for(r"lost after (\d+) ms").group(1))
+            assert 7000 < lost < 14000
+            tool.wait_for("ended unreachable")
+            acceptor.wait_for("ended unreachable")
+        finally:
+            lab.check("heal")
+
+
 # The directory goes away
 
 
