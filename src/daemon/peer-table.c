@@ -118,6 +118,7 @@ incoming_from_offer(Session *session, const char *migration, GVariant *vm, GErro
     g_variant_lookup(vm, "name", "&s", &name);
     g_variant_lookup(vm, "epoch", "t", &facts.epoch);
     g_variant_lookup(vm, "persistent", "b", &facts.persistent);
+    g_variant_lookup(vm, "autostart", "b", &facts.autostart);
     facts.uuid = uuid;
     facts.name = name;
     return vmf_incoming_new(session->table->context, &facts,

@@ -73,6 +73,11 @@ keep_definition(VmfIncoming *incoming)
                   error->message);
         g_clear_error(&error);
     }
+    if (incoming->persistent && incoming->autostart &&
+        !vmf_host_set_autostart(incoming->context->host, incoming->uuid, TRUE, &error)) {
+        g_warning("'%s' will not start with this host: %s", incoming->name, error->message);
+        g_clear_error(&error);
+    }
     if (!vmf_disk_client_write_file(incoming->disks, "domain.xml", xml, &error))
         g_warning("'%s': %s", incoming->name, error->message);
 }

@@ -13,7 +13,7 @@ struct _VmfIncoming {
     const VmfContext *context;
     gchar *migration, *uuid, *name, *peer_sid, *peer_fqdn;
     guint64 epoch; /* the source's */
-    gboolean persistent;
+    gboolean persistent, autostart;
     VmfChannel *control;
     gint64 job; /* in the journal */
 

@@ -58,6 +58,7 @@ vmf_incoming_new(const VmfContext *context, const VmfIncomingVm *vm, const char 
     VmfIncoming *incoming = incoming_from_entry(context, &entry, job);
     incoming->peer_sid = g_strdup(peer_sid);
     incoming->persistent = vm->persistent;
+    incoming->autostart = vm->autostart;
     incoming->control = vmf_channel_ref(control);
     return incoming;
 }

@@ -27,6 +27,7 @@ typedef struct {
     const char *migration, *uuid, *name;
     guint64 epoch;
     gboolean persistent; /* keep its definition here afterwards */
+    gboolean autostart;  /* and start it with the host, as on the source */
 } VmfIncomingVm;
 
 /**

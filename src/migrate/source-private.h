@@ -25,7 +25,7 @@ typedef struct {
     VmfQemuProcess *qemu;
     VmfMemoryStream *memory;
     VmfCopyWatch *watch;
-    gboolean persistent;
+    gboolean persistent, autostart;
     gboolean begun; /* libvirt waits for our Confirm */
 
     GString *laps; /* what took how long, for the log */

@@ -96,6 +96,7 @@ check_vm(VmfSource *source, GError **error)
     if (info == NULL)
         return FALSE;
     source->persistent = info->persistent;
+    source->autostart = info->autostart;
     if (info->state == VMF_VM_RUNNING)
         return TRUE;
     g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
@@ -116,6 +117,7 @@ offer(VmfSource *source, const char *xml, GError **error)
     g_variant_dict_insert(&vm, "name", "s", source->name);
     g_variant_dict_insert(&vm, "epoch", "t", source->epoch);
     g_variant_dict_insert(&vm, "persistent", "b", source->persistent);
+    g_variant_dict_insert(&vm, "autostart", "b", source->autostart);
     return answered(source,
                     vmf_peer1_call_offer_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                               g_variant_dict_end(&vm), xml, NULL, error),
