@@ -227,8 +227,8 @@ vmf_local_policy_judge_share(const VmfLocalPolicy *policy, const char *server, c
     }
     g_set_error(
         error, VMF_ERROR, VMF_ERROR_DENIED,
-        "'%s' lies on //%s/%s, which is not among the allowed shares of %s here; if VMs may "
-        "lie there, add it: [shares] allow=…;//%s/%s",
+        "'%s' lies on //%s/%s, which is not among the allowed shares of %s; if VMs may "
+        "lie there, add it: [shares] allow=...;//%s/%s",
         url, server, share, VMF_LOCAL_POLICY_FILE, low_server, low_share);
     return FALSE;
 }

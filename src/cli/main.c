@@ -10,7 +10,7 @@ static const VmfVerb verbs[] = {
     {"hosts", "", "the hosts VMs can move to", vmf_verb_hosts},
     {"doctor", "", "is this host set up right", vmf_verb_doctor},
     {"define", "VM.xml", "define a VM whose disks are on shares", vmf_verb_define},
-    {"attach", "VM DEV smb://…", "put a disk of a VM behind a share connection", vmf_verb_attach},
+    {"attach", "VM DEV smb://...", "put a disk of a VM behind a share connection", vmf_verb_attach},
     {"jobs", "", "the newest moves of this host", vmf_verb_jobs},
     {"job", "ID", "one move in full", vmf_verb_job},
     {"cancel", "ID", "stop a move; the VM stays where it is", vmf_verb_cancel},
@@ -19,7 +19,7 @@ static const VmfVerb verbs[] = {
 static void
 print_help(void)
 {
-    g_print("Usage: vmferry VERB [ARGUMENT…]\n\n"
+    g_print("Usage: vmferry VERB [ARGUMENT...]\n\n"
             "Moves running VMs between hosts of one Active Directory domain, their disks on SMB 3\n"
             "shares. Talks to the vmferryd of this host.\n\n");
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)

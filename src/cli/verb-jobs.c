@@ -60,8 +60,12 @@ vmf_verb_jobs(int argc, char **argv)
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print a vmferry.jobs/1 object", NULL},
         {"limit", 'n', 0, G_OPTION_ARG_INT, &limit, "How many; default 20", "N"},
         {NULL}};
-    if (!vmf_cli_parse(&argc, &argv, options, "- the newest moves of this host", 0) || limit < 1)
+    if (!vmf_cli_parse(&argc, &argv, options, "- the newest moves of this host", 0))
         return VMF_EXIT_USAGE;
+    if (limit < 1) {
+        g_printerr("vmferry jobs: --limit is a number from 1 on, not %d\n", limit);
+        return VMF_EXIT_USAGE;
+    }
     int status;
     g_autoptr(GVariant) jobs = fetch((guint)limit, &status);
     if (jobs == NULL)

@@ -54,7 +54,7 @@ int
 vmf_verb_define(int argc, char **argv)
 {
     if (!vmf_cli_parse(&argc, &argv, NULL,
-                       "VM.xml - define a VM whose disks are on shares: <source file='smb://…'/>",
+                       "VM.xml - define a VM whose disks are on shares: <source file='smb://...'/>",
                        1))
         return VMF_EXIT_USAGE;
     g_autofree gchar *xml = NULL, *name = NULL;

@@ -6,6 +6,7 @@
 #include "src/base/error.h"
 #include "src/migrate/vm-disks.h"
 #include "src/vm/cookie.h"
+#include "src/vm/domain-edit.h"
 
 gboolean
 vmf_source_enter(VmfSource *source, VmfState next, GError **error)
@@ -45,9 +46,13 @@ bytes_to_variant(GBytes *bytes)
 static gboolean
 answered(VmfSource *source, gboolean ok, GError **error)
 {
-    if (!ok)
-        vmf_error_from_dbus(error, source->to);
-    return ok;
+    if (ok)
+        return TRUE;
+    gboolean says_the_peer = (*error)->domain == VMF_ERROR;
+    vmf_error_from_dbus(error, source->to);
+    if (says_the_peer)
+        g_prefix_error(error, "%s: ", source->to);
+    return FALSE;
 }
 
 /* ---- setup ---- */
@@ -66,15 +71,39 @@ note_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer dat
     }
 }
 
+/* libvirt would only say "unsafe": here is which disk, and what to do. */
+static gboolean
+all_disks_on_shares(VmfSource *source, GError **error)
+{
+    g_autofree gchar *xml = vmf_host_dump_xml(source->context->host, source->uuid, VMF_XML_LIVE,
+                                              error);
+    g_auto(GStrv) others = xml ? vmf_domain_edit_other_disks(xml, error) : NULL;
+    if (others == NULL)
+        return FALSE;
+    if (others[0] == NULL)
+        return TRUE;
+    g_autofree gchar *list = g_strjoinv(", ", others);
+    g_set_error(
+        error, VMF_ERROR, VMF_ERROR_CONFIG,
+        "'%s' has disks that are on no share (%s), and only what is on a share can be reached "
+        "from another host; shut it down, copy each to a share, and: vmferry attach %s DEV "
+        "smb://server/share/folder/file",
+        source->name, list, source->name);
+    return FALSE;
+}
+
 static gboolean
 find_disks(VmfSource *source, GError **error)
 {
+    if (!all_disks_on_shares(source, error))
+        return FALSE;
     source->disks = vmf_disk_client_connect(source->context->run_dir, source->uuid, NULL);
     if (source->disks == NULL) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
-                    "'%s' has no disk process on this host: its disks are not behind share "
-                    "connections; shut it down and put them there: vmferry attach %s DEV smb://…",
-                    source->name, source->name);
+        g_set_error(
+            error, VMF_ERROR, VMF_ERROR_CONFIG,
+            "'%s' has no disk process on this host: it has no disk behind a share connection, "
+            "or was started without vmferry's libvirt hook; see: vmferry doctor",
+            source->name);
         return FALSE;
     }
     g_autoptr(VmfDiskState) state = vmf_disk_client_describe(source->disks, error);
@@ -246,11 +275,11 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
     }
     vmf_copy_watch_end(source->watch);
     vmf_source_lap(source, "perform");
-    vmf_job_enter_stage(source->job, VMF_STAGE_STATE);
     if (result != VMF_PHASE_DONE) {
         explain_perform(source, error);
         return FALSE;
     }
+    vmf_job_enter_stage(source->job, VMF_STAGE_STATE);
     return vmf_job_close_cancel(source->job, error) &&
            vmf_source_enter(source, VMF_STATE_QUIESCED, error);
 }

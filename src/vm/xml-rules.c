@@ -142,7 +142,7 @@ shown(const char *value)
     for (const char *at = value; *at != '\0'; at = g_utf8_next_char(at)) {
         gunichar c = g_utf8_get_char(at);
         if (out->len > SHOWN_BYTES) {
-            g_string_append(out, "…");
+            g_string_append(out, "...");
             break;
         }
         g_string_append_unichar(out, g_unichar_isprint(c) ? c : '?');
