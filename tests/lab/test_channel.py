@@ -12,15 +12,15 @@ import os
 import pathlib
 import queue
 import re
+import subprocess
 import threading
 import time
 
 import pytest
 
-from labkit.lab import ADDRESSES, PROJECT, until
+from labkit.lab import ADDRESSES, until
 
-TOOL = pathlib.Path(os.environ.get("VMFERRY_CHANNEL_TOOL",
-                                   PROJECT / "build/tests/unit/channel/channel-tool"))
+TOOL = "tests/unit/channel/channel-tool"
 INSIDE = "/root/channel-tool"
 GROUP = "VM Hosts"
 PASSWORD = "Ferry-4-the-lab"
@@ -123,9 +123,18 @@ def set_attribute(lab, account, attribute, value):
             ldbmodify -H /var/lib/samba/private/sam.ldb""")
 
 
+def build_tool(lab):
+    """VMFERRY_CHANNEL_TOOL, or the one of the lab's own build"""
+    if "VMFERRY_CHANNEL_TOOL" in os.environ:
+        return pathlib.Path(os.environ["VMFERRY_CHANNEL_TOOL"])
+    build = lab.dir / "build"
+    subprocess.run(["ninja", "-C", build, TOOL], check=True, capture_output=True)
+    return build / TOOL
+
+
 @pytest.fixture(scope="module", autouse=True)
-def tool(hv1, hv2, hv3):
-    text = base64.b64encode(TOOL.read_bytes()).decode()
+def tool(lab, hv1, hv2, hv3):
+    text = base64.b64encode(build_tool(lab).read_bytes()).decode()
     for host in (hv1, hv2, hv3):
         host.run("bash", "-c", f"base64 -d >{INSIDE} && chmod 755 {INSIDE}", input=text)
 
@@ -152,11 +161,12 @@ def test_identity_comes_from_the_keytab(hv1):
 def test_ticket_cache_serves_libsmbclient(hv1):
     """An MIT cache of format 4, of another user, which the Heimdal in Samba's client reads"""
     cache = "/run/channel-test.cc"
-    hv1.run(INSIDE, "ticket", cache, "64066", "64066")
-    stat = hv1.run("stat", "-c", "%a %U %G", cache).stdout.strip()
-    assert stat == "600 vmferry vmferry"
+    uid, gid = hv1.run("bash", "-c", "id -u vmferry-disk; id -g vmferry-disk").stdout.split()
+    hv1.run(INSIDE, "ticket", cache, uid, gid)
+    stat = hv1.run("stat", "-c", "%a %u %g", cache).stdout.split()
+    assert stat == ["600", uid, gid]
     assert hv1.run("od", "-An", "-tx1", "-N2", cache).stdout.split() == ["05", "04"]
-    listed = hv1.run("setpriv", "--reuid=64066", "--regid=64066", "--clear-groups", "env",
+    listed = hv1.run("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "env",
                      f"KRB5CCNAME=FILE:{cache}", "smbclient", "--use-kerberos=required",
                      f"--use-krb5-ccache=FILE:{cache}", "//fs1.lab.test/vms", "-c", "ls").stdout
     assert "blocks available" in listed
