@@ -35,9 +35,6 @@
 #define MAX_REPORT      4096
 #define LOG_TAIL        1000
 
-/* Per client. One SMB request runs at a time, and each thread keeps a buffer of its largest one. */
-#define THREADS 4
-
 /* the descriptors' numbers in the child */
 enum { READY_FD = 3, LOCK_FD = 4 };
 
@@ -145,7 +142,7 @@ make_arguments(const Start *start)
     add(argv, "%s", launch->nbdkit_path != NULL ? launch->nbdkit_path : "nbdkit");
     add(argv, "--unix=%s/nbd", start->folder);
     add(argv, "--pidfile=%s/pid", start->folder);
-    add(argv, "--threads=%d", THREADS);
+    add(argv, "--threads=%d", VMF_NBDKIT_THREADS);
     add(argv, "%s", launch->plugin_path != NULL ? launch->plugin_path : VMF_DISK_PLUGIN);
     add(argv, "vm-uuid=%s", launch->vm_uuid);
     add(argv, "control=%s/control", start->folder);

