@@ -43,8 +43,8 @@ verb_demo() {
     demo_step "$here" vmferry list
     guest_tell demo dirty 50 >/dev/null
     began=$(date +%s.%N)
-    demo_step "$here" vmferry migrate demo --to "$there.$LAB_DNS"
-    demo_step "$there" vmferry migrate demo --to "$here.$LAB_DNS"
+    demo_step "$here" vmferry migrate demo --to "$there"
+    demo_step "$there" vmferry migrate demo --to "$here"
     guest_tell demo dirty 0 >/dev/null
     printf '\nThe guest reads back all of its disk: '
     guest_tell demo scan
