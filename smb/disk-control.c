@@ -499,9 +499,12 @@ vmf_disk_control_free(VmfDiskControl *self)
     g_source_destroy(self->work);
     vmf_runner_clear(&self->owner);
     vmf_runner_clear(&self->control);
-    for (guint i = 0; i < self->connections->len; i++)
-        g_signal_handlers_disconnect_by_data(g_ptr_array_index(self->connections, i), self);
-    g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(self->skeleton));
+    for (guint i = 0; i < self->connections->len; i++) {
+        GDBusConnection *connection = g_ptr_array_index(self->connections, i);
+        g_signal_handlers_disconnect_by_data(connection, self);
+        g_dbus_interface_skeleton_unexport_from_connection(
+            G_DBUS_INTERFACE_SKELETON(self->skeleton), connection);
+    }
     g_ptr_array_unref(self->connections);
     g_clear_object(&self->server);
     g_clear_object(&self->skeleton);
