@@ -12,33 +12,6 @@ fail(const VmfDiskSession *session, VmfShareAnswer answer, const char *what, con
     return FALSE;
 }
 
-static gboolean
-read_export_size(VmfDiskSession *session, guint i, GError **error)
-{
-    const VmfDiskEntry *entry = &session->list->entries[i];
-    guint64 file_size = 0;
-    gsize got = 0;
-    VmfQcow2Facts facts;
-
-    VmfShareAnswer answer = vmf_share_size(session->readers[i], &file_size);
-    if (answer.status != VMF_SHARE_OK)
-        return fail(session, answer, "cannot tell the size of", entry->url, FALSE, error);
-    session->sizes[i] = file_size;
-    if (entry->format == VMF_DISK_RAW)
-        return TRUE;
-
-    g_autofree guint8 *head = g_malloc(VMF_QCOW2_HEAD_SIZE);
-    answer = vmf_share_read(session->readers[i], head, VMF_QCOW2_HEAD_SIZE, 0, &got);
-    if (answer.status != VMF_SHARE_OK)
-        return fail(session, answer, "cannot read", entry->url, FALSE, error);
-    if (!vmf_qcow2_facts_read(head, got, &facts, error)) {
-        g_prefix_error(error, "disk '%s' (%s): ", entry->target, entry->url->url);
-        return FALSE;
-    }
-    session->sizes[i] = vmf_qcow2_export_size(&facts, file_size);
-    return TRUE;
-}
-
 VmfDiskSession *
 vmf_disk_session_new(VmfShare *share, const VmfDiskList *list, const char *account, GError **error)
 {
@@ -51,20 +24,54 @@ vmf_disk_session_new(VmfShare *share, const VmfDiskList *list, const char *accou
     session->account = account;
     session->readers = g_new0(VmfShareFile *, list->n_entries);
     session->owners = g_new0(VmfShareFile *, list->n_entries);
-    session->sizes = g_new0(guint64, list->n_entries);
 
     for (guint i = 0; i < list->n_entries; i++) {
         const VmfShareUrl *url = list->entries[i].url;
         VmfShareAnswer answer = vmf_share_open(connection, url, VMF_SHARE_READ,
                                                &session->readers[i]);
-        if (answer.status != VMF_SHARE_OK)
+        if (answer.status != VMF_SHARE_OK) {
             fail(session, answer, "cannot open", url, FALSE, error);
-        if (answer.status != VMF_SHARE_OK || !read_export_size(session, i, error)) {
             vmf_disk_session_free(session);
             return NULL;
         }
     }
     return session;
+}
+
+static gboolean
+measure(VmfDiskSession *session, guint i, guint64 *size, GError **error)
+{
+    const VmfDiskEntry *entry = &session->list->entries[i];
+    guint64 file_size = 0;
+    gsize got = 0;
+    VmfQcow2Facts facts;
+
+    VmfShareAnswer answer = vmf_share_size(session->readers[i], &file_size);
+    if (answer.status != VMF_SHARE_OK)
+        return fail(session, answer, "cannot tell the size of", entry->url, FALSE, error);
+    *size = file_size;
+    if (entry->format == VMF_DISK_RAW)
+        return TRUE;
+
+    g_autofree guint8 *head = g_malloc(VMF_QCOW2_HEAD_SIZE);
+    answer = vmf_share_read(session->readers[i], head, VMF_QCOW2_HEAD_SIZE, 0, &got);
+    if (answer.status != VMF_SHARE_OK)
+        return fail(session, answer, "cannot read", entry->url, FALSE, error);
+    if (!vmf_qcow2_facts_read(head, got, &facts, error)) {
+        g_prefix_error(error, "disk '%s' (%s): ", entry->target, entry->url->url);
+        return FALSE;
+    }
+    *size = vmf_qcow2_export_size(&facts, file_size);
+    return TRUE;
+}
+
+gboolean
+vmf_disk_session_measure(VmfDiskSession *session, guint64 *sizes, GError **error)
+{
+    for (guint i = 0; i < session->list->n_entries; i++)
+        if (!measure(session, i, &sizes[i], error))
+            return FALSE;
+    return TRUE;
 }
 
 static VmfShareAnswer
@@ -74,10 +81,8 @@ close_all(VmfShareFile **files, guint n)
     for (guint i = 0; i < n; i++) {
         if (files[i] == NULL)
             continue;
-        VmfShareAnswer answer = vmf_share_close(files[i]);
+        first_bad = vmf_share_first_bad(first_bad, vmf_share_close(files[i]));
         files[i] = NULL;
-        if (first_bad.status == VMF_SHARE_OK)
-            first_bad = answer;
     }
     return first_bad;
 }
@@ -96,7 +101,6 @@ vmf_disk_session_free(VmfDiskSession *session)
     vmf_share_session_free(session->share);
     g_free(session->owners);
     g_free(session->readers);
-    g_free(session->sizes);
     g_free(session);
 }
 

@@ -21,17 +21,26 @@ typedef struct {
     VmfShareFile **owners;  /* all or none */
     gboolean held;
     VmfOwnerStore store; /* its file is open only for a while after a claim */
-    guint64 *sizes;      /* of the exports */
 } VmfDiskSession;
 
 /**
- * vmf_disk_session_new() - connect, open each disk for reading, tell its export's size
+ * vmf_disk_session_new() - connect, open each disk for reading
  *
- * Returns: NULL with VMF_ERROR_AUTH, _UNREACHABLE, _DENIED, _CONFIG (no such file, not a qcow2
- *   file), _UNSUPPORTED (a backing file …).
+ * Returns: NULL with VMF_ERROR_AUTH, _UNREACHABLE, _DENIED, _CONFIG (no such file).
  */
 VmfDiskSession *
 vmf_disk_session_new(VmfShare *share, const VmfDiskList *list, const char *account, GError **error);
+
+/**
+ * vmf_disk_session_measure() - how large each disk's export has to be
+ * @sizes: (out): one for each disk
+ *
+ * Asked once, when the disk process starts: what is in the file's header later is the guest's.
+ *
+ * Returns: %FALSE with VMF_ERROR_UNREACHABLE, _CONFIG (not a qcow2 file), _UNSUPPORTED (a backing
+ *   file …).
+ */
+gboolean vmf_disk_session_measure(VmfDiskSession *session, guint64 *sizes, GError **error);
 
 /** vmf_disk_session_free() - close what is open if the session lives, and drop it */
 void vmf_disk_session_free(VmfDiskSession *session);

@@ -44,9 +44,7 @@ write_and_rename(VmfDiskSet *set, VmfDiskSession *session, const VmfShareUrl *te
     if (answer.status != VMF_SHARE_OK)
         return fail(set, session, answer, "cannot make", temporary, error);
     answer = vmf_share_write(file, content, strlen(content), 0);
-    VmfShareAnswer closed = vmf_share_close(file);
-    if (answer.status == VMF_SHARE_OK)
-        answer = closed;
+    answer = vmf_share_first_bad(answer, vmf_share_close(file));
     if (answer.status != VMF_SHARE_OK)
         return fail(set, session, answer, "cannot write", temporary, error);
     answer = vmf_share_rename(session->share, temporary, url);

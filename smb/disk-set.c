@@ -3,8 +3,6 @@
 
 #include "src/base/error.h"
 
-#include <string.h>
-
 void
 vmf_disk_set_note_change(VmfDiskSet *set)
 {
@@ -167,9 +165,9 @@ vmf_disk_set_new(const VmfDiskSetConfig *config, GError **error)
     set->sizes = g_new0(guint64, set->list->n_entries);
 
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
-    if (!vmf_disk_set_ensure_session(set, error))
+    if (!vmf_disk_set_ensure_session(set, error) ||
+        !vmf_disk_session_measure(set->current, set->sizes, error))
         return NULL;
-    memcpy(set->sizes, set->current->sizes, set->list->n_entries * sizeof *set->sizes);
     return g_steal_pointer(&set);
 }
 

@@ -293,7 +293,7 @@ gboolean
 vmf_owner_record_decode_file(const guint8 *bytes, gsize size, const char *vm_uuid,
                              VmfOwnerRecord *record, guint *slot_index, GError **error)
 {
-    VmfOwnerRecord slots[2];
+    VmfOwnerRecord slots[2] = {0};
     const char *why[2];
 
     if (size > VMF_OWNER_FILE_SIZE)

@@ -149,6 +149,13 @@ vmf_share_is_lost(VmfShareAnswer answer)
     return answer.status == VMF_SHARE_LOST || answer.status == VMF_SHARE_DEAD;
 }
 
+/** vmf_share_first_bad() - of two answers, one after the other */
+static inline VmfShareAnswer
+vmf_share_first_bad(VmfShareAnswer first, VmfShareAnswer second)
+{
+    return first.status != VMF_SHARE_OK ? first : second;
+}
+
 /**
  * vmf_share_set_error() - an answer other than VMF_SHARE_OK as an error that names object, account
  *   and cure
