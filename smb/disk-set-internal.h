@@ -148,3 +148,11 @@ void vmf_disk_set_plan_settling(VmfDiskSet *set);
 
 /** vmf_disk_set_settle() - do it now if it is planned; under the share lock */
 gboolean vmf_disk_set_settle(VmfDiskSet *set, GError **error);
+
+/* --- disk-set-rotate.c --- */
+
+/** vmf_disk_set_rotation_due() - monotonic us; G_MAXINT64: never */
+gint64 vmf_disk_set_rotation_due(const VmfDiskSet *set);
+
+/** vmf_disk_set_rotate() - replace the current session, if there is a later ticket */
+void vmf_disk_set_rotate(VmfDiskSet *set);

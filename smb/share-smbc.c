@@ -246,6 +246,13 @@ ticket_is_usable(const char *server, VmfTicketTimes *times, GError **error)
     return FALSE;
 }
 
+static gint64
+smbc_ticket_end(VmfShare *base)
+{
+    VmfTicketTimes times;
+    return vmf_ticket_times_read(((SmbcShare *)base)->server, &times, NULL) ? times.end : 0;
+}
+
 static VmfShareSession *
 smbc_session_new(VmfShare *base, GError **error)
 {
@@ -443,6 +450,7 @@ smbc_share_free(VmfShare *base)
 
 static const VmfShareOps smbc_ops = {
     .free = smbc_share_free,
+    .ticket_end = smbc_ticket_end,
     .session_new = smbc_session_new,
     .session_break = smbc_session_break,
     .session_free = smbc_session_free,

@@ -25,6 +25,12 @@ vmf_share_free(VmfShare *share)
         share->ops->free(share);
 }
 
+gint64
+vmf_share_ticket_end(VmfShare *share)
+{
+    return share->ops->ticket_end(share);
+}
+
 VmfShareSession *
 vmf_share_session_new(VmfShare *share, GError **error)
 {

@@ -55,6 +55,7 @@ typedef struct _VmfShareFile VmfShareFile;
 
 typedef struct {
     void (*free)(VmfShare *share);
+    gint64 (*ticket_end)(VmfShare *share);
     VmfShareSession *(*session_new)(VmfShare *share, GError **error);
     void (*session_break)(VmfShareSession *session);
     void (*session_free)(VmfShareSession *session);
@@ -90,6 +91,13 @@ struct _VmfShareFile {
 
 /** vmf_share_free() - after all of its sessions */
 void vmf_share_free(VmfShare *share);
+
+/**
+ * vmf_share_ticket_end() - when the ticket ends that a session made now would use
+ *
+ * Returns: unix seconds; 0: there is none. Sends nothing.
+ */
+gint64 vmf_share_ticket_end(VmfShare *share);
 
 /**
  * vmf_share_session_new() - a session; it connects with the first file

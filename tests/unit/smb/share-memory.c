@@ -228,6 +228,14 @@ end(MemorySession *session, MemoryFault fault)
 
 /* --- VmfShareOps --- */
 
+static gint64
+memory_ticket_end(VmfShare *base)
+{
+    MemoryServer *server = ((MemoryShare *)base)->server;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    return server->ticket_end;
+}
+
 static VmfShareSession *
 memory_session_new(VmfShare *base, GError **error)
 {
@@ -460,6 +468,7 @@ memory_share_free(VmfShare *base)
 
 static const VmfShareOps memory_ops = {
     .free = memory_share_free,
+    .ticket_end = memory_ticket_end,
     .session_new = memory_session_new,
     .session_break = memory_session_break,
     .session_free = memory_session_free,
