@@ -80,8 +80,6 @@ void
 vmf_disk_set_rotate(VmfDiskSet *set)
 {
     set->rotate_retry_at = g_get_monotonic_time() + ROTATE_RETRY_US;
-    if (vmf_share_ticket_end(set->share) <= set->current->share->ticket_end)
-        return NULL;
     VmfDiskSession *later = make_later_session(set);
     if (later == NULL)
         return;
