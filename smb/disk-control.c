@@ -14,11 +14,12 @@
 
 #define OBJECT_PATH     "/org/vmferry/Disk1"
 #define MAX_CONNECTIONS 32
+#define TELL_DELAY_US   5000
 
 typedef struct {
     GSource base;
     VmfDiskControl *self;
-} WorkSource;
+} OwnSource;
 
 struct _VmfDiskControl {
     VmfDiskSet *set;
@@ -33,6 +34,7 @@ struct _VmfDiskControl {
     gpointer watch_tag;
 
     /* the control thread's */
+    GSource *tell;
     GDBusServer *server;
     VmfDbusDisk1 *skeleton;
     VmfKeptSockets *sockets;
@@ -58,7 +60,7 @@ watch_session(VmfDiskControl *self)
 static gboolean
 work_dispatch(GSource *source, GSourceFunc callback, gpointer data)
 {
-    VmfDiskControl *self = ((WorkSource *)source)->self;
+    VmfDiskControl *self = ((OwnSource *)source)->self;
     atomic_store(&self->woken, 0);
     gint64 next = vmf_disk_set_work(self->set);
     watch_session(self);
@@ -351,22 +353,25 @@ on_drop_socket(VmfDbusDisk1 *object, GDBusMethodInvocation *call, const char *na
 }
 
 static gboolean
-tell_change(gpointer data)
+tell_dispatch(GSource *source, GSourceFunc callback, gpointer data)
 {
-    VmfDiskControl *self = data;
+    VmfDiskControl *self = ((OwnSource *)source)->self;
+    g_source_set_ready_time(source, -1);
     VmfGateFacts gate = vmf_disk_set_facts(self->set).gate;
     g_autofree gchar *trouble = vmf_disk_set_trouble(self->set);
     vmf_dbus_disk1_emit_gate_changed(self->skeleton, vmf_gate_state_name(gate.state), gate.foreign,
                                      trouble);
-    return G_SOURCE_REMOVE;
+    return G_SOURCE_CONTINUE;
 }
 
+static GSourceFuncs tell_funcs = {.dispatch = tell_dispatch};
+
+/* A little later: not in the way of the reply to the verb that made the change. */
 void
 vmf_disk_control_changed(gpointer data)
 {
     VmfDiskControl *self = data;
-    if (self->set != NULL)
-        vmf_runner_do(&self->control, tell_change, self);
+    g_source_set_ready_time(self->tell, g_get_monotonic_time() + TELL_DELAY_US);
 }
 
 /* --- listening --- */
@@ -435,6 +440,15 @@ connect_verbs(VmfDiskControl *self)
         g_signal_connect(self->skeleton, verbs[i].signal, verbs[i].handler, self);
 }
 
+static GSource *
+add_source(VmfDiskControl *self, GSourceFuncs *funcs, GMainContext *context)
+{
+    GSource *source = g_source_new(funcs, sizeof(OwnSource));
+    ((OwnSource *)source)->self = self;
+    g_source_attach(source, context);
+    return source;
+}
+
 VmfDiskControl *
 vmf_disk_control_new(void (*quit)(void))
 {
@@ -446,9 +460,8 @@ vmf_disk_control_new(void (*quit)(void))
        context, so somebody has to run it. */
     vmf_runner_init(&self->control, g_main_context_ref(g_main_context_default()));
     vmf_runner_init(&self->owner, NULL);
-    self->work = g_source_new(&work_funcs, sizeof(WorkSource));
-    ((WorkSource *)self->work)->self = self;
-    g_source_attach(self->work, self->owner.context);
+    self->work = add_source(self, &work_funcs, self->owner.context);
+    self->tell = add_source(self, &tell_funcs, self->control.context);
     self->skeleton = vmf_dbus_disk1_skeleton_new();
     self->sockets = vmf_kept_sockets_new();
     self->connections = g_ptr_array_new_with_free_func(g_object_unref);
@@ -497,6 +510,7 @@ vmf_disk_control_free(VmfDiskControl *self)
     if (self->server != NULL)
         g_dbus_server_stop(self->server);
     g_source_destroy(self->work);
+    g_source_destroy(self->tell);
     vmf_runner_clear(&self->owner);
     vmf_runner_clear(&self->control);
     for (guint i = 0; i < self->connections->len; i++) {
@@ -510,5 +524,6 @@ vmf_disk_control_free(VmfDiskControl *self)
     g_clear_object(&self->skeleton);
     vmf_kept_sockets_free(self->sockets);
     g_source_unref(self->work);
+    g_source_unref(self->tell);
     g_free(self);
 }

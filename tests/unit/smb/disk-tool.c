@@ -193,7 +193,8 @@ typedef struct {
 } Side;
 
 typedef struct {
-    guint64 *release, *claim, *open, *window;
+    guint64 *release, *claim, *open, *window;   /* as the caller waits */
+    guint64 *close_disks, *open_disks, *record; /* as the processes say */
 } Samples;
 
 static guint64
@@ -213,11 +214,15 @@ hand_over(const Side *from, const Side *to, guint64 epoch, Samples *samples, gui
     const VmfOwnerNext next = {
         .epoch = epoch + 1, .state = VMF_OWNER_RUNNING, .migration_id = "test", .reason = "test"};
     gint64 begin = g_get_monotonic_time(), mark = begin;
-    if (!vmf_disk_client_release(from->client, NULL, NULL, error))
+    VmfDiskTimes times;
+    if (!vmf_disk_client_release(from->client, NULL, &times, error))
         return FALSE;
+    samples->close_disks[i] = times.close_us;
     samples->release[i] = elapsed(&mark);
-    if (!vmf_disk_client_claim(to->client, &expected, &next, 5000, NULL, error))
+    if (!vmf_disk_client_claim(to->client, &expected, &next, 5000, &times, error))
         return FALSE;
+    samples->open_disks[i] = times.open_us;
+    samples->record[i] = times.record_us;
     samples->claim[i] = elapsed(&mark);
     if (!vmf_disk_client_open_gate(to->client, epoch + 1, error))
         return FALSE;
@@ -241,8 +246,9 @@ do_pingpong(char **argv)
         sides[1].client = vmf_disk_client_connect(argv[4], argv[6], &error);
     if (sides[1].client == NULL)
         return finish(FALSE, error);
-    Samples samples = {g_new0(guint64, n), g_new0(guint64, n), g_new0(guint64, n),
-                       g_new0(guint64, n)};
+    g_autofree guint64 *all = g_new0(guint64, n * 7);
+    Samples samples = {all,         all + n,     all + 2 * n, all + 3 * n,
+                       all + 4 * n, all + 5 * n, all + 6 * n};
     while (done < n &&
            hand_over(&sides[done % 2], &sides[(done + 1) % 2], epoch, &samples, done, &error)) {
         done++;
@@ -255,12 +261,11 @@ do_pingpong(char **argv)
         print_percentiles("claim_us", samples.claim, n);
         print_percentiles("open_gate_us", samples.open, n);
         print_percentiles("window_us", samples.window, n);
+        print_percentiles("close_us", samples.close_disks, n);
+        print_percentiles("open_us", samples.open_disks, n);
+        print_percentiles("record_us", samples.record, n);
         printf("}\n");
     }
-    g_free(samples.release);
-    g_free(samples.claim);
-    g_free(samples.open);
-    g_free(samples.window);
     vmf_disk_client_unref(sides[0].client);
     vmf_disk_client_unref(sides[1].client);
     return finish(done == n, error);

@@ -270,6 +270,8 @@ test_signal_and_healing(void)
         vmf_disk_client_connection(lab.client), NULL, VMF_DISK_INTERFACE, "GateChanged",
         VMF_DISK_OBJECT_PATH, NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_gate_changed, &opened, NULL);
     claim_and_open(&lab);
+    while (opened < 1)
+        g_main_context_iteration(context, TRUE);
     memory_server_break(lab.server, NULL); /* hangs up: nobody has to read or write */
     while (vmf_disk_set_facts(lab.set).sessions < 2)
         g_usleep(1000);
