@@ -1047,6 +1047,36 @@ decide_owner(const Lab *lab, guint source, guint64 *epoch)
     }
 }
 
+typedef struct {
+    const Lab *lab;
+    gint end;
+} Worker;
+
+/* as the disk process's own: a connection lost in the last move may be noticed by the next read */
+static gpointer
+worker_thread(gpointer data)
+{
+    Worker *worker = data;
+    while (!g_atomic_int_get(&worker->end)) {
+        work_on(worker->lab);
+        g_usleep(100);
+    }
+    return NULL;
+}
+
+static void
+assert_nothing_lost(const Lab *lab, guint owner, const World *world)
+{
+    Worker worker = {.lab = lab};
+    GThread *thread = g_thread_new("worker", worker_thread, &worker);
+    for (guint i = 0; i < GUESTS; i++)
+        for (guint slot = 0; slot < 8; slot++)
+            g_assert_cmpint(read_now(lab, owner, slot % 2, i * 8 + slot), ==,
+                            world->acknowledged[i][slot]);
+    g_atomic_int_set(&worker.end, TRUE);
+    g_thread_join(thread);
+}
+
 static void
 test_random_life(void)
 {
@@ -1099,10 +1129,7 @@ test_random_life(void)
         g_thread_join(threads[i]);
     g_test_message("%u moves, epoch %" G_GUINT64_FORMAT ", %u writes", moved, epoch, world.writes);
     g_assert_cmpuint(moved, >, MOVES / 4);
-    for (guint i = 0; i < GUESTS; i++)
-        for (guint slot = 0; slot < 8; slot++)
-            g_assert_cmpint(read_now(&lab, owner, slot % 2, i * 8 + slot), ==,
-                            world.acknowledged[i][slot]);
+    assert_nothing_lost(&lab, owner, &world);
     lab_clear(&lab);
     g_mutex_clear(&world.lock);
     g_cond_clear(&world.changed);
