@@ -103,3 +103,19 @@ vmf_sid_domain(const char *sid)
         return NULL;
     return g_strndup(sid, (gsize)(strrchr(sid, '-') - sid));
 }
+
+gboolean
+vmf_sid_parse(const char *text, VmfSid *out)
+{
+    VmfSid sid = {0};
+    if (vmf_sid_to_bytes(text, sid.data) == 0)
+        return FALSE;
+    *out = sid;
+    return TRUE;
+}
+
+gchar *
+vmf_sid_format(const VmfSid *sid)
+{
+    return vmf_sid_from_bytes(sid->data, sizeof sid->data, NULL);
+}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <string.h>
 
 /*
  * Security identifiers (MS-DTYP 2.4.2).
@@ -48,3 +49,36 @@ gchar *vmf_sid_with_rid(const char *domain, guint32 rid);
  * Returns: (transfer full): "S-1-5-21-a-b-c" for "S-1-5-21-a-b-c-1104"; %NULL when @sid has no RID.
  */
 gchar *vmf_sid_domain(const char *sid);
+
+/**
+ * VmfSid - a SID by value, in its binary form; the bytes behind the last sub-authority are zero
+ *
+ * An all-zero VmfSid is no SID (its revision is 0).
+ */
+typedef struct {
+    guint8 data[VMF_SID_MAX_BYTES];
+} VmfSid;
+
+/** vmf_sid_size() - bytes of the binary form */
+static inline gsize
+vmf_sid_size(const VmfSid *sid)
+{
+    return 8 + 4 * (gsize)sid->data[1];
+}
+
+/** vmf_sid_equal() - whether both are the same SID */
+static inline gboolean
+vmf_sid_equal(const VmfSid *a, const VmfSid *b)
+{
+    return memcmp(a->data, b->data, 8) == 0 && memcmp(a->data + 8, b->data + 8, 4 * a->data[1]) == 0;
+}
+
+/**
+ * vmf_sid_parse() - read text form
+ *
+ * Returns: %FALSE when @text is no SID (@out is then untouched).
+ */
+gboolean vmf_sid_parse(const char *text, VmfSid *out);
+
+/** vmf_sid_format() - write text form. (transfer full) */
+gchar *vmf_sid_format(const VmfSid *sid);
