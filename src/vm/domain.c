@@ -16,6 +16,8 @@ struct VmfDomain {
     guint vcpus;
     GPtrArray *disks;      /* of VmfDomainDisk */
     GPtrArray *interfaces; /* of VmfDomainInterface */
+    gboolean as_written;
+    VmfXmlRefusals *refusals; /* NULL: the first refusal is the error */
 };
 
 void
@@ -50,21 +52,34 @@ vmf_domain_free(VmfDomain *domain)
     g_free(domain->uuid);
     g_ptr_array_unref(domain->disks);
     g_ptr_array_unref(domain->interfaces);
+    vmf_xml_refusals_free(domain->refusals);
     g_free(domain);
 }
 
-static gboolean refuse(GError **error, int code, const VmfXmlNode *node, const char *format, ...)
-    G_GNUC_PRINTF(4, 5);
+/* Lists it, or makes it the error. Returns: FALSE: what it is about is not for the model. */
+static gboolean refuse(VmfDomain *domain, GError **error, VmfError code, const VmfXmlNode *node,
+                       const char *path, const char *format, ...) G_GNUC_PRINTF(6, 7);
 
 static gboolean
-refuse(GError **error, int code, const VmfXmlNode *node, const char *format, ...)
+refuse(VmfDomain *domain, GError **error, VmfError code, const VmfXmlNode *node, const char *path,
+       const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     g_autofree gchar *said = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    g_set_error(error, VMF_ERROR, code, WHAT ", line %u: %s", node->line, said);
+    if (domain->refusals == NULL)
+        g_set_error(error, VMF_ERROR, code, WHAT ", line %u: %s", node->line, said);
+    else
+        vmf_xml_refusals_take(domain->refusals, path, node->line, code, g_steal_pointer(&said));
     return FALSE;
+}
+
+/* After a failure: does the walk go on to what comes next? */
+static gboolean
+goes_on(const VmfDomain *domain)
+{
+    return domain->refusals != NULL;
 }
 
 /* "" for what is not stated: the words below are compared, never printed as if stated. */
@@ -82,27 +97,52 @@ is(const char *value, const char *wanted)
 
 /* ---- who it is, how large ---- */
 
+/* The table has refused this element, or something in it. */
+static gboolean
+was_refused(const VmfDomain *domain, const char *path)
+{
+    for (guint i = 0; domain->refusals != NULL && i < domain->refusals->list->len; i++) {
+        const VmfXmlRefusal *refusal = g_ptr_array_index(domain->refusals->list, i);
+        if (g_str_has_prefix(refusal->path, path))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean
+has_machine(const VmfDomain *domain)
+{
+    return vmf_xml_node_attribute(domain->root, "type") != NULL &&
+           vmf_xml_node_find_text(domain->root, "os/type") != NULL &&
+           (domain->as_written ||
+            (vmf_xml_node_find_attribute(domain->root, "os/type", "arch") != NULL &&
+             vmf_xml_node_find_attribute(domain->root, "os/type", "machine") != NULL));
+}
+
 static gboolean
 read_identity(VmfDomain *domain, const VmfDomainRules *rules, GError **error)
 {
+    gboolean ok = TRUE;
     const char *uuid = vmf_xml_node_find_text(domain->root, "uuid");
     const char *name = vmf_xml_node_find_text(domain->root, "name");
-    if (uuid == NULL || name == NULL)
-        return refuse(error, VMF_ERROR_PROTOCOL, domain->root, "a VM has a <name> and a <uuid>");
-    domain->uuid = g_ascii_strdown(uuid, -1);
-    if (rules->uuid != NULL && g_ascii_strcasecmp(rules->uuid, uuid) != 0)
-        return refuse(error, VMF_ERROR_PROTOCOL, domain->root,
+    domain->uuid = uuid != NULL ? g_ascii_strdown(uuid, -1) : NULL;
+    if ((uuid == NULL && !domain->as_written && !was_refused(domain, "domain/uuid")) ||
+        (name == NULL && !was_refused(domain, "domain/name")))
+        ok = refuse(domain, error, VMF_ERROR_PROTOCOL, domain->root, "domain", "%s",
+                    domain->as_written ? "a VM has a <name>" : "a VM has a <name> and a <uuid>");
+    if (!ok && !goes_on(domain))
+        return FALSE;
+    if (rules->uuid != NULL && uuid != NULL && g_ascii_strcasecmp(rules->uuid, uuid) != 0)
+        return refuse(domain, error, VMF_ERROR_PROTOCOL, domain->root, "domain/uuid",
                       "the UUID is %s, not %s as announced", domain->uuid, rules->uuid);
-    if (rules->name != NULL && strcmp(rules->name, name) != 0)
-        return refuse(error, VMF_ERROR_PROTOCOL, domain->root,
+    if (rules->name != NULL && name != NULL && strcmp(rules->name, name) != 0)
+        return refuse(domain, error, VMF_ERROR_PROTOCOL, domain->root, "domain/name",
                       "the name is '%s', not '%s' as announced", name, rules->name);
-    if (vmf_xml_node_attribute(domain->root, "type") == NULL ||
-        vmf_xml_node_find_text(domain->root, "os/type") == NULL ||
-        vmf_xml_node_find_attribute(domain->root, "os/type", "arch") == NULL ||
-        vmf_xml_node_find_attribute(domain->root, "os/type", "machine") == NULL)
-        return refuse(error, VMF_ERROR_PROTOCOL, domain->root,
+    if (!has_machine(domain) && !was_refused(domain, "domain/os") &&
+        !was_refused(domain, "domain/@type"))
+        return refuse(domain, error, VMF_ERROR_PROTOCOL, domain->root, "domain/os",
                       "a VM has a type and, in <os>, a <type> with arch and machine");
-    return TRUE;
+    return ok;
 }
 
 /* Bytes of a unit libvirt knows; K without B is 1024. */
@@ -129,15 +169,19 @@ read_size(VmfDomain *domain, GError **error)
     const VmfXmlNode *vcpu = vmf_xml_node_find(domain->root, "vcpu");
     guint64 amount, bytes;
     if (memory == NULL || memory->text == NULL)
-        return refuse(error, VMF_ERROR_PROTOCOL, domain->root, "a VM has a <memory>");
+        return !was_refused(domain, "domain/memory") &&
+               refuse(domain, error, VMF_ERROR_PROTOCOL, domain->root, "domain/memory",
+                      "a VM has a <memory>");
     amount = g_ascii_strtoull(memory->text, NULL, 10);
     if (!g_uint64_checked_mul(&bytes, amount, unit_bytes(vmf_xml_node_attribute(memory, "unit"))) ||
         bytes / 1024 == 0)
-        return refuse(error, VMF_ERROR_PROTOCOL, memory, "%s is no size of a memory", memory->text);
+        return refuse(domain, error, VMF_ERROR_PROTOCOL, memory, "domain/memory",
+                      "%s is no size of a memory", memory->text);
     domain->memory_kib = bytes / 1024;
     guint64 vcpus = vcpu != NULL && vcpu->text != NULL ? g_ascii_strtoull(vcpu->text, NULL, 10) : 1;
     if (vcpus == 0 || vcpus > G_MAXINT32)
-        return refuse(error, VMF_ERROR_PROTOCOL, vcpu, "%s is no number of CPUs", vcpu->text);
+        return refuse(domain, error, VMF_ERROR_PROTOCOL, vcpu, "domain/vcpu",
+                      "%s is no number of CPUs", vcpu->text);
     domain->vcpus = (guint)vcpus;
     return TRUE;
 }
@@ -156,26 +200,50 @@ metadata_disk(const VmfDomain *domain, const char *target)
     return NULL;
 }
 
+#define METADATA_DISK "domain/metadata/vmferry:vm/vmferry:disk"
+#define DISK          "domain/devices/disk"
+#define INTERFACE     "domain/devices/interface"
+
+static gboolean
+is_disk(const VmfDomain *domain, const char *target)
+{
+    const VmfXmlNode *devices = vmf_xml_node_find(domain->root, "devices");
+    for (guint i = 0; i < devices->children->len; i++) {
+        const VmfXmlNode *device = g_ptr_array_index(devices->children, i);
+        const char *kind = vmf_xml_node_attribute(device, "device");
+        if (is(device->name, "disk") && (kind == NULL || is(kind, "disk")) &&
+            is(vmf_xml_node_find_attribute(device, "target", "dev"), target))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean
+check_metadata_disk(VmfDomain *domain, const VmfXmlNode *disk, GError **error)
+{
+    const char *target = vmf_xml_node_attribute(disk, "target");
+    if (target == NULL || vmf_xml_node_attribute(disk, "url") == NULL ||
+        vmf_xml_node_attribute(disk, "format") == NULL)
+        return !disk->cut && refuse(domain, error, VMF_ERROR_CONFIG, disk, METADATA_DISK,
+                                    "<vmferry:disk> has a target, a url and a format");
+    if (metadata_disk(domain, target) != disk)
+        return refuse(domain, error, VMF_ERROR_CONFIG, disk, METADATA_DISK,
+                      "the metadata name '%s' twice", target);
+    if (!is_disk(domain, target))
+        return refuse(domain, error, VMF_ERROR_CONFIG, disk, METADATA_DISK,
+                      "the metadata name '%s', which is no disk", target);
+    return TRUE;
+}
+
 /* Each share disk in the metadata once, and each with a device. */
 static gboolean
-check_metadata(const VmfDomain *domain, GError **error)
+check_metadata(VmfDomain *domain, GError **error)
 {
     const VmfXmlNode *vm = vmf_xml_node_find(domain->root, "metadata/vmferry:vm");
     for (guint i = 0; vm != NULL && i < vm->children->len; i++) {
-        const VmfXmlNode *disk = g_ptr_array_index(vm->children, i);
-        const char *target = vmf_xml_node_attribute(disk, "target");
-        gboolean found = FALSE;
-        if (target == NULL || vmf_xml_node_attribute(disk, "url") == NULL ||
-            vmf_xml_node_attribute(disk, "format") == NULL)
-            return refuse(error, VMF_ERROR_CONFIG, disk,
-                          "<vmferry:disk> has a target, a url and a format");
-        if (metadata_disk(domain, target) != disk)
-            return refuse(error, VMF_ERROR_CONFIG, disk, "the metadata name '%s' twice", target);
-        for (guint j = 0; !found && j < domain->disks->len; j++)
-            found = is(((VmfDomainDisk *)g_ptr_array_index(domain->disks, j))->target, target);
-        if (!found)
-            return refuse(error, VMF_ERROR_CONFIG, disk, "the metadata name '%s', which is no disk",
-                          target);
+        if (!check_metadata_disk(domain, g_ptr_array_index(vm->children, i), error) &&
+            !goes_on(domain))
+            return FALSE;
     }
     return TRUE;
 }
@@ -208,29 +276,65 @@ place(const VmfXmlNode *source)
 }
 
 static gboolean
-check_source(const VmfDomain *domain, const VmfXmlNode *node, const char *target,
-             const char *run_dir, GError **error)
+check_source(VmfDomain *domain, const VmfXmlNode *node, const char *target, const char *run_dir,
+             GError **error)
 {
     const VmfXmlNode *source = vmf_xml_node_find(node, "source");
-    g_autofree gchar *socket = g_strdup_printf("%s/%s/nbd", run_dir, domain->uuid);
+    g_autofree gchar *socket = g_strdup_printf("%s/%s/nbd", run_dir, stated(domain->uuid));
     if (!is(vmf_xml_node_attribute(node, "type"), "network") || source == NULL ||
         !is(vmf_xml_node_attribute(source, "protocol"), "nbd") ||
         vmf_xml_node_attribute(source, "file") != NULL ||
         vmf_xml_node_attribute(source, "dev") != NULL ||
         !is(vmf_xml_node_find_attribute(source, "host", "transport"), "unix"))
-        return refuse(error, VMF_ERROR_UNSUPPORTED, node,
+        return refuse(domain, error, VMF_ERROR_UNSUPPORTED, node, DISK "/source",
                       "disk '%s' is on '%s', not behind a share: put it on one with "
                       "'vmferry attach'",
                       target, place(source));
     if (!is(vmf_xml_node_find_attribute(source, "host", "socket"), socket))
-        return refuse(error, VMF_ERROR_UNSUPPORTED, node,
+        return refuse(domain, error, VMF_ERROR_UNSUPPORTED, node, DISK "/source/host/@socket",
                       "disk '%s' is on the socket '%s'; the VM's own is '%s'", target,
                       stated(vmf_xml_node_find_attribute(source, "host", "socket")), socket);
     if (!is(vmf_xml_node_attribute(source, "name"), target))
-        return refuse(error, VMF_ERROR_UNSUPPORTED, node,
+        return refuse(domain, error, VMF_ERROR_UNSUPPORTED, node, DISK "/source/@name",
                       "disk '%s' is the export '%s'; an export has its disk's name", target,
                       stated(vmf_xml_node_attribute(source, "name")));
     return TRUE;
+}
+
+static gboolean
+check_share(VmfDomain *domain, const VmfXmlNode *node, const char *target, const char *format,
+            GError **error)
+{
+    const VmfXmlNode *share = metadata_disk(domain, target);
+    if (share == NULL || vmf_xml_node_attribute(share, "url") == NULL)
+        return refuse(domain, error, VMF_ERROR_CONFIG, node, DISK,
+                      "the metadata do not say on which share disk '%s' is: 'vmferry attach' it",
+                      target);
+    if (format == NULL || !is(vmf_xml_node_attribute(share, "format"), format))
+        return refuse(domain, error, VMF_ERROR_CONFIG, node, DISK "/driver/@type",
+                      "disk '%s' is '%s' in its driver and '%s' in the metadata", target,
+                      stated(format), stated(vmf_xml_node_attribute(share, "format")));
+    return TRUE;
+}
+
+/* <source file='smb://…'>, which 'vmferry define' puts behind the VM's socket. */
+static const char *
+written_url(const VmfDomain *domain, const VmfXmlNode *node)
+{
+    const char *file = vmf_xml_node_find_attribute(node, "source", "file");
+    return domain->as_written && file != NULL && g_str_has_prefix(file, "smb://") ? file : NULL;
+}
+
+static void
+add_disk(VmfDomain *domain, const VmfXmlNode *node, const char *url)
+{
+    VmfDomainDisk *disk = g_new0(VmfDomainDisk, 1);
+    disk->target = g_strdup(vmf_xml_node_find_attribute(node, "target", "dev"));
+    disk->bus = g_strdup(stated(vmf_xml_node_find_attribute(node, "target", "bus")));
+    disk->format = g_strdup(vmf_xml_node_find_attribute(node, "driver", "type"));
+    disk->url = g_strdup(url);
+    disk->cache = g_strdup(stated(vmf_xml_node_find_attribute(node, "driver", "cache")));
+    g_ptr_array_add(domain->disks, disk);
 }
 
 static gboolean
@@ -239,35 +343,28 @@ read_disk(VmfDomain *domain, const VmfXmlNode *node, const char *run_dir, GError
     const char *target = vmf_xml_node_find_attribute(node, "target", "dev");
     const char *device = vmf_xml_node_attribute(node, "device");
     const char *format = vmf_xml_node_find_attribute(node, "driver", "type");
+    if (target == NULL && node->cut && goes_on(domain))
+        return FALSE; /* its name is what was refused */
     if (target == NULL || !target_is_new(domain, node, target))
-        return refuse(error, VMF_ERROR_PROTOCOL, node, "disk '%s' is there twice, or has no name",
-                      stated(target));
+        return refuse(domain, error, VMF_ERROR_PROTOCOL, node, DISK "/target",
+                      "disk '%s' is there twice, or has no name", stated(target));
     if (device != NULL && !is(device, "disk")) {
         const VmfXmlNode *medium = vmf_xml_node_find(node, "source");
         return medium == NULL ||
-               refuse(error, VMF_ERROR_UNSUPPORTED, node,
+               refuse(domain, error, VMF_ERROR_UNSUPPORTED, node, DISK "/source",
                       "%s '%s' holds '%s', which stays on its host: eject it (virsh change-media "
                       "--eject)",
                       device, target, place(medium));
     }
-    const VmfXmlNode *share = metadata_disk(domain, target);
-    if (!check_source(domain, node, target, run_dir, error))
+    const char *url = written_url(domain, node);
+    if (url != NULL && format == NULL)
+        return refuse(domain, error, VMF_ERROR_CONFIG, node, DISK "/driver/@type",
+                      "disk '%s' has no format: say raw or qcow2 in its <driver type>", target);
+    if (url == NULL && (!check_source(domain, node, target, run_dir, error) ||
+                        !check_share(domain, node, target, format, error)))
         return FALSE;
-    if (share == NULL || vmf_xml_node_attribute(share, "url") == NULL)
-        return refuse(error, VMF_ERROR_CONFIG, node,
-                      "the metadata do not say on which share disk '%s' is: 'vmferry attach' it",
-                      target);
-    if (format == NULL || !is(vmf_xml_node_attribute(share, "format"), format))
-        return refuse(error, VMF_ERROR_CONFIG, node,
-                      "disk '%s' is '%s' in its driver and '%s' in the metadata", target,
-                      stated(format), stated(vmf_xml_node_attribute(share, "format")));
-    VmfDomainDisk *disk = g_new0(VmfDomainDisk, 1);
-    disk->target = g_strdup(target);
-    disk->bus = g_strdup(stated(vmf_xml_node_find_attribute(node, "target", "bus")));
-    disk->format = g_strdup(format);
-    disk->url = g_strdup(vmf_xml_node_attribute(share, "url"));
-    disk->cache = g_strdup(stated(vmf_xml_node_find_attribute(node, "driver", "cache")));
-    g_ptr_array_add(domain->disks, disk);
+    add_disk(domain, node,
+             url != NULL ? url : vmf_xml_node_attribute(metadata_disk(domain, target), "url"));
     return TRUE;
 }
 
@@ -280,13 +377,15 @@ read_interface(VmfDomain *domain, const VmfXmlNode *node, GError **error)
     const char *source = kind != NULL ? vmf_xml_node_find_attribute(node, "source", kind) : NULL;
     const char *mac = vmf_xml_node_find_attribute(node, "mac", "address");
     const char *mtu = vmf_xml_node_find_attribute(node, "mtu", "size");
-    if (source == NULL || mac == NULL)
-        return refuse(error, VMF_ERROR_PROTOCOL, node,
+    if ((source == NULL || mac == NULL) && node->cut && goes_on(domain))
+        return FALSE;
+    if (source == NULL || (mac == NULL && !domain->as_written))
+        return refuse(domain, error, VMF_ERROR_PROTOCOL, node, INTERFACE,
                       "an interface has a type, a <source> of that type and a <mac>");
     VmfDomainInterface *interface = g_new0(VmfDomainInterface, 1);
     interface->kind = g_strdup(kind);
     interface->source = g_strdup(source);
-    interface->mac = g_ascii_strdown(mac, -1);
+    interface->mac = g_ascii_strdown(stated(mac), -1);
     interface->mtu = mtu != NULL ? (guint)MIN(g_ascii_strtoull(mtu, NULL, 10), G_MAXUINT) : 0;
     g_ptr_array_add(domain->interfaces, interface);
     return TRUE;
@@ -306,20 +405,27 @@ forget_actual_bridge(const VmfXmlNode *node)
 }
 
 static gboolean
+read_device(VmfDomain *domain, const VmfXmlNode *device, const char *run_dir, GError **error)
+{
+    if (is(device->name, "disk"))
+        return read_disk(domain, device, run_dir, error);
+    if (!is(device->name, "interface"))
+        return TRUE;
+    forget_actual_bridge(device);
+    return read_interface(domain, device, error);
+}
+
+static gboolean
 read_devices(VmfDomain *domain, const VmfDomainRules *rules, GError **error)
 {
     VmfXmlNode *devices = vmf_xml_node_find(domain->root, "devices");
     if (devices == NULL)
-        return refuse(error, VMF_ERROR_PROTOCOL, domain->root, "a VM has <devices>");
+        return refuse(domain, error, VMF_ERROR_PROTOCOL, domain->root, "domain/devices",
+                      "a VM has <devices>");
     for (guint i = 0; i < devices->children->len; i++) {
-        const VmfXmlNode *device = g_ptr_array_index(devices->children, i);
-        if (is(device->name, "disk") && !read_disk(domain, device, rules->run_dir, error))
+        if (!read_device(domain, g_ptr_array_index(devices->children, i), rules->run_dir, error) &&
+            !goes_on(domain))
             return FALSE;
-        if (is(device->name, "interface")) {
-            forget_actual_bridge(device);
-            if (!read_interface(domain, device, error))
-                return FALSE;
-        }
     }
     if (rules->emulator != NULL) {
         VmfXmlNode *emulator = vmf_xml_node_new("emulator", devices->line);
@@ -331,22 +437,60 @@ read_devices(VmfDomain *domain, const VmfDomainRules *rules, GError **error)
 
 /* ---- the whole ---- */
 
-VmfDomain *
-vmf_domain_rebuild(const char *xml, gsize length, const VmfDomainRules *rules, GError **error)
+static VmfDomain *
+read_table(const char *xml, gsize length, const VmfDomainRules *rules, VmfXmlRefusals *refusals,
+           GError **error)
 {
-    const VmfXmlContext context = {
-        .what = WHAT, .boot_files = rules->boot_files, .firmware = rules->loaders};
-    g_autoptr(xmlDoc) doc = vmf_xml_read(WHAT, xml, length, VMF_DOMAIN_XML_MAX, error);
-    if (doc == NULL)
-        return NULL;
     g_autoptr(VmfDomain) domain = g_new0(VmfDomain, 1);
     domain->disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_domain_disk_free);
     domain->interfaces = g_ptr_array_new_with_free_func(interface_free);
+    domain->as_written = refusals != NULL && rules->as_written;
+    domain->refusals = refusals;
+    const VmfXmlContext context = {.what = refusals != NULL ? "the VM's definition" : WHAT,
+                                   .boot_files = rules->boot_files,
+                                   .firmware = rules->loaders,
+                                   .refusals = refusals};
+    g_autoptr(xmlDoc) doc = vmf_xml_read(context.what, xml, length, VMF_DOMAIN_XML_MAX, error);
+    if (doc == NULL)
+        return NULL;
     domain->root = vmf_xml_apply(vmf_domain_rules(), &context, doc, "domain", error);
-    if (domain->root == NULL || !read_identity(domain, rules, error) || !read_size(domain, error) ||
+    return domain->root != NULL ? g_steal_pointer(&domain) : NULL;
+}
+
+VmfDomain *
+vmf_domain_rebuild(const char *xml, gsize length, const VmfDomainRules *rules, GError **error)
+{
+    g_autoptr(VmfDomain) domain = read_table(xml, length, rules, NULL, error);
+    if (domain == NULL || !read_identity(domain, rules, error) || !read_size(domain, error) ||
         !read_devices(domain, rules, error))
         return NULL;
     return g_steal_pointer(&domain);
+}
+
+static int
+by_line(gconstpointer a, gconstpointer b)
+{
+    guint x = (*(VmfXmlRefusal *const *)a)->line, y = (*(VmfXmlRefusal *const *)b)->line;
+    return (x > y) - (x < y);
+}
+
+VmfDomain *
+vmf_domain_examine(const char *xml, gsize length, const VmfDomainRules *rules, GError **error)
+{
+    g_autoptr(VmfDomain) domain = read_table(xml, length, rules, vmf_xml_refusals_new(), error);
+    if (domain == NULL)
+        return NULL;
+    read_identity(domain, rules, NULL);
+    read_size(domain, NULL);
+    read_devices(domain, rules, NULL);
+    g_ptr_array_sort(domain->refusals->list, by_line); /* stable: GLib's is a merge sort */
+    return g_steal_pointer(&domain);
+}
+
+const VmfXmlRefusals *
+vmf_domain_refusals(const VmfDomain *domain)
+{
+    return domain->refusals;
 }
 
 gchar *

@@ -17,6 +17,8 @@
 
 #include <glib.h>
 
+#include "src/vm/xml-rules.h"
+
 #define VMF_DOMAIN_XML_MAX   ((gsize)10 * 1024 * 1024) /* bytes */
 #define VMF_DOMAIN_NAMESPACE "urn:vmferry:1"
 
@@ -46,6 +48,9 @@ typedef struct {
  * @loaders:    (nullable): NULL-terminated firmware paths that <loader> and the template of
  *              <nvram> may name; NULL: those below /usr/share/OVMF/ and /usr/share/qemu/
  * @uuid, @name: (nullable): the VM that was announced; another one is refused
+ * @as_written: for vmf_domain_examine(): an administrator's own file. What libvirt and 'vmferry
+ *              define' would add may be missing (UUID, machine type, MACs), and a disk may name its
+ *              share as <source file='smb://…'>
  */
 typedef struct {
     const char *emulator;
@@ -54,6 +59,7 @@ typedef struct {
     const char *const *loaders;
     const char *uuid;
     const char *name;
+    gboolean as_written;
 } VmfDomainRules;
 
 typedef struct VmfDomain VmfDomain;
@@ -70,13 +76,30 @@ typedef struct VmfDomain VmfDomain;
  */
 VmfDomain *
 vmf_domain_rebuild(const char *xml, gsize length, const VmfDomainRules *rules, GError **error);
+
+/**
+ * vmf_domain_examine() - everything that stands in the way of moving a VM, not only the first thing
+ * @xml, @length, @rules: as for vmf_domain_rebuild()
+ *
+ * The model holds what is left: the name, the type and so on may be NULL or 0 when they were
+ * refused. It is for looking at, never for handing to libvirt.
+ *
+ * Returns: (transfer full): also with refusals, see vmf_domain_refusals(); NULL when it cannot be
+ *   read at all: VMF_ERROR_PROTOCOL: not XML, over a limit, a DTD, another root
+ */
+VmfDomain *
+vmf_domain_examine(const char *xml, gsize length, const VmfDomainRules *rules, GError **error);
+
+/** vmf_domain_refusals() - of vmf_domain_examine(); NULL for a rebuilt one. Owned by @domain */
+const VmfXmlRefusals *vmf_domain_refusals(const VmfDomain *domain);
+
 void vmf_domain_free(VmfDomain *domain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfDomain, vmf_domain_free)
 
 /** vmf_domain_to_xml() - written from the model alone. Returns: (transfer full), never NULL */
 gchar *vmf_domain_to_xml(const VmfDomain *domain);
 
-/* All owned by @domain. */
+/* All owned by @domain; of a rebuilt one never NULL. */
 const char *vmf_domain_uuid(const VmfDomain *domain);
 const char *vmf_domain_name(const VmfDomain *domain);
 const char *vmf_domain_type(const VmfDomain *domain);     /* "kvm" or "qemu" */

@@ -17,6 +17,7 @@ typedef struct {
 struct VmfXmlNode {
     gchar *name; /* "disk", "vmferry:disk": the prefix is ours, not the document's */
     guint line;
+    gboolean cut;        /* something in it was refused, and is not here (xml-rules.h) */
     gchar *text;         /* NULL: none */
     GArray *attributes;  /* of VmfXmlAttribute */
     GPtrArray *children; /* of VmfXmlNode, owned */

@@ -7,6 +7,7 @@
 #include <libxml/parserInternals.h>
 
 #include "src/base/error.h"
+#include "src/vm/xml-limits.h"
 
 /* NOENT is not among them: references to entities stay references, and are refused. */
 #define OPTIONS                                                                                    \
@@ -56,6 +57,12 @@ vmf_xml_read(const char *what, const char *xml, gsize length, gsize max, GError 
     }
     if (length == 0 || !g_utf8_validate_len(xml, length, NULL))
         return fault(error, what, length == 0 ? "is empty" : "is not UTF-8 text");
+    g_autofree gchar *limit = NULL;
+    guint line;
+    if (!vmf_xml_within_limits(xml, length, &limit, &line)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s %s: line %u", what, limit, line);
+        return NULL;
+    }
     g_autoptr(xmlParserCtxt) parser = xmlNewParserCtxt();
     if (parser == NULL)
         return fault(error, what, "cannot be read: no memory");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Reading XML that a stranger wrote: UTF-8 only, no DTD, no entities but the five of XML, no
- * network, no processing instructions that do anything, a limit on bytes.
+ * network, no processing instructions that do anything, limits on bytes and on what they may cost
+ * (xml-limits.h).
  */
 #pragma once
 

@@ -30,7 +30,9 @@ struct VmfXmlRules {
 typedef struct {
     const VmfXmlRules *rules;
     const VmfXmlContext *context;
+    GString *path; /* of the element that is looked at, as the document has it */
     guint elements;
+    gboolean stopped; /* with @error */
     GError **error;
 } Walk;
 
@@ -122,16 +124,96 @@ find_row(const VmfXmlRules *rules, const char *path)
 
 /* ---- refusals ---- */
 
-static void refuse(Walk *walk, int code, long line, const char *format, ...) G_GNUC_PRINTF(4, 5);
+static void
+refusal_free(gpointer data)
+{
+    VmfXmlRefusal *refusal = data;
+    g_free(refusal->path);
+    g_free(refusal->reason);
+    g_free(refusal);
+}
+
+VmfXmlRefusals *
+vmf_xml_refusals_new(void)
+{
+    VmfXmlRefusals *refusals = g_new0(VmfXmlRefusals, 1);
+    refusals->list = g_ptr_array_new_with_free_func(refusal_free);
+    return refusals;
+}
+
+void
+vmf_xml_refusals_free(VmfXmlRefusals *refusals)
+{
+    if (refusals == NULL)
+        return;
+    g_ptr_array_unref(refusals->list);
+    g_free(refusals);
+}
+
+void
+vmf_xml_refusals_take(VmfXmlRefusals *refusals, const char *path, guint line, VmfError code,
+                      gchar *reason)
+{
+    if (refusals->list->len >= VMF_XML_REFUSALS_MAX) {
+        refusals->omitted++;
+        g_free(reason);
+        return;
+    }
+    VmfXmlRefusal *refusal = g_new0(VmfXmlRefusal, 1);
+    refusal->path = g_strdup(path);
+    refusal->line = line;
+    refusal->code = code;
+    refusal->reason = reason;
+    g_ptr_array_add(refusals->list, refusal);
+}
+
+/* An error of the whole document: nothing more is looked at. */
+static void stop(Walk *walk, int code, long line, const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 static void
-refuse(Walk *walk, int code, long line, const char *format, ...)
+stop(Walk *walk, int code, long line, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     g_autofree gchar *said = g_strdup_vprintf(format, arguments);
     va_end(arguments);
     g_set_error(walk->error, VMF_ERROR, code, "%s, line %ld: %s", walk->context->what, line, said);
+    walk->stopped = TRUE;
+}
+
+/* @attribute: (nullable): of the present element. Stops, unless refusals are to be listed. */
+static void refuse(Walk *walk, int code, long line, const char *attribute, const char *format, ...)
+    G_GNUC_PRINTF(5, 6);
+
+static void
+refuse(Walk *walk, int code, long line, const char *attribute, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree gchar *said = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    if (walk->context->refusals == NULL) {
+        stop(walk, code, line, "%s", said);
+        return;
+    }
+    g_autofree gchar *path = attribute != NULL
+                                 ? g_strdup_printf("%s/@%s", walk->path->str, attribute)
+                                 : g_strdup(walk->path->str);
+    vmf_xml_refusals_take(walk->context->refusals, path, (guint)line, code, g_steal_pointer(&said));
+}
+
+/* The listing is about a VM of this host, an error about what came from elsewhere. */
+static const char *
+not_allowed(const Walk *walk)
+{
+    return walk->context->refusals != NULL ? "does not move" : "may not come from there";
+}
+
+static const char *
+not_listed(const Walk *walk)
+{
+    return walk->context->refusals != NULL ? "is not on the list of what moves"
+                                           : "is not on the list of what may come from there";
 }
 
 /* For messages: short, and nothing that moves a terminal's cursor. */
@@ -169,196 +251,209 @@ judge(const Entry *entry, const char *value, const VmfXmlContext *context)
     g_assert_not_reached();
 }
 
-/* @owner: "attribute 'type' of <disk>", "text of <backend>" */
+/*
+ * Is the value to be kept? @owner: "attribute 'type' of <disk>", "text of <backend>"; @attribute:
+ * its name, NULL for text.
+ */
 static gboolean
-take_value(Walk *walk, const Row *row, const Entry *entry, const char *owner, const char *value,
-           long line, gboolean *keep)
+take_value(Walk *walk, const Row *row, const Entry *entry, const char *owner, const char *attribute,
+           const char *value, VmfXmlNode *node)
 {
     g_autofree gchar *safe = shown(value);
     const char *reason = row->rule->reason;
-    VmfValueVerdict verdict = judge(entry, value, walk->context);
-    *keep = verdict == VMF_VALUE_OK;
-    switch (verdict) {
+    switch (judge(entry, value, walk->context)) {
     case VMF_VALUE_OK:
-    case VMF_VALUE_DROPPED:
         return TRUE;
+    case VMF_VALUE_DROPPED:
+        return FALSE;
     case VMF_VALUE_MALFORMED:
-        refuse(walk, VMF_ERROR_PROTOCOL, line, "%s is '%s', not %s", owner, safe,
+        refuse(walk, VMF_ERROR_PROTOCOL, node->line, attribute, "%s is '%s', not %s", owner, safe,
                entry->kind->described);
+        node->cut = TRUE;
         return FALSE;
     case VMF_VALUE_REFUSED:
-        refuse(walk, VMF_ERROR_UNSUPPORTED, line, "%s is '%s', which may not come from there%s%s",
-               owner, safe, reason != NULL ? ": " : "", reason != NULL ? reason : "");
+        refuse(walk, VMF_ERROR_UNSUPPORTED, node->line, attribute, "%s is '%s', which %s%s%s",
+               owner, safe, not_allowed(walk), reason != NULL ? ": " : "",
+               reason != NULL ? reason : "");
+        node->cut = TRUE;
         return FALSE;
     }
     g_assert_not_reached();
 }
 
-static gboolean
+static void
 take_attribute(Walk *walk, const Row *row, VmfXmlNode *node, xmlAttr *attribute)
 {
     const char *name = (const char *)attribute->name;
-    long line = xmlGetLineNo(attribute->parent);
     g_autofree gchar *safe = shown(name);
     const Entry *entry = attribute->ns == NULL ? g_hash_table_lookup(row->attributes, name) : NULL;
     if (entry == NULL) {
-        refuse(walk, VMF_ERROR_UNSUPPORTED, line,
-               "attribute '%s%s%s' of <%s> is not on the list of what may come from there",
-               attribute->ns != NULL ? (const char *)attribute->ns->href : "",
-               attribute->ns != NULL ? " " : "", safe, node->name);
-        return FALSE;
+        g_autofree gchar *href = shown(attribute->ns != NULL ? (const char *)attribute->ns->href
+                                                             : "");
+        refuse(walk, VMF_ERROR_UNSUPPORTED, node->line, safe, "attribute '%s%s%s' of <%s> %s", href,
+               href[0] != '\0' ? " " : "", safe, node->name, not_listed(walk));
+        node->cut = TRUE;
+        return;
     }
-    gboolean keep;
     g_autoptr(xmlChar) value = xmlNodeListGetString(attribute->doc, attribute->children, 1);
     g_autofree gchar *owner = g_strdup_printf("attribute '%s' of <%s>", safe, node->name);
     const char *given = value != NULL ? (const char *)value : "";
-    if (!take_value(walk, row, entry, owner, given, line, &keep))
-        return FALSE;
-    if (keep)
+    if (take_value(walk, row, entry, owner, name, given, node))
         vmf_xml_node_set(node, name, given);
-    return TRUE;
 }
 
 /* ---- elements ---- */
 
-static gboolean take_element(Walk *walk, xmlNode *element, const char *path, VmfXmlNode *parent,
-                             VmfXmlNode **taken);
+static VmfXmlNode *take_element(Walk *walk, xmlNode *element, const char *path, VmfXmlNode *parent);
 
-/* "disk", "vmferry:disk", or NULL after a refusal: an unknown namespace. */
+/* "disk", "vmferry:disk"; of an unknown namespace "its-name", and FALSE in @known. */
 static gchar *
-model_name(Walk *walk, const xmlNode *element)
+model_name(const xmlNode *element, gboolean *known)
 {
-    if (element->ns == NULL)
-        return g_strdup((const char *)element->name);
-    const char *prefix = vmf_xml_namespace_prefix((const char *)element->ns->href);
-    if (prefix != NULL)
-        return g_strdup_printf("%s:%s", prefix, element->name);
-    g_autofree gchar *name = shown((const char *)element->name);
-    g_autofree gchar *href = shown((const char *)element->ns->href);
-    refuse(walk, VMF_ERROR_UNSUPPORTED, xmlGetLineNo(element),
-           "<%s> of the namespace '%s' may not come from there: remove it from the VM", name, href);
-    return NULL;
+    const char *prefix = element->ns != NULL
+                             ? vmf_xml_namespace_prefix((const char *)element->ns->href)
+                             : NULL;
+    *known = element->ns == NULL || prefix != NULL;
+    return prefix != NULL ? g_strdup_printf("%s:%s", prefix, element->name)
+                          : g_strdup((const char *)element->name);
 }
 
-static gboolean
+static void
+refuse_namespace(Walk *walk, const xmlNode *element)
+{
+    g_autofree gchar *name = shown((const char *)element->name);
+    g_autofree gchar *href = shown((const char *)element->ns->href);
+    refuse(walk, VMF_ERROR_UNSUPPORTED, xmlGetLineNo(element), NULL,
+           "<%s> of the namespace '%s' %s: remove it from the VM", name, href, not_allowed(walk));
+}
+
+static void
 take_text(Walk *walk, const Row *row, VmfXmlNode *node, const GString *text)
 {
     g_autofree gchar *stripped = g_strstrip(g_strdup(text->str));
     g_autofree gchar *owner = g_strdup_printf("the text of <%s>", node->name);
-    gboolean keep;
     if (stripped[0] == '\0')
-        return TRUE;
+        return;
     if (row->text == NULL) {
-        refuse(walk, VMF_ERROR_PROTOCOL, node->line, "<%s> has a text, where none is expected",
-               node->name);
-        return FALSE;
-    }
-    if (!take_value(walk, row, row->text, owner, stripped, node->line, &keep))
-        return FALSE;
-    if (keep)
+        refuse(walk, VMF_ERROR_PROTOCOL, node->line, NULL,
+               "<%s> has a text, where none is expected", node->name);
+        node->cut = TRUE;
+    } else if (take_value(walk, row, row->text, owner, NULL, stripped, node)) {
         node->text = g_steal_pointer(&stripped);
-    return TRUE;
+    }
 }
 
-static gboolean
+static void
+take_child(Walk *walk, xmlNode *child, const char *path, VmfXmlNode *node)
+{
+    if (child->type != XML_ELEMENT_NODE) {
+        refuse(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(child), NULL,
+               "<%s> contains an entity or a processing instruction", node->name);
+        node->cut = TRUE;
+        return;
+    }
+    VmfXmlNode *taken = take_element(walk, child, path, node);
+    if (taken != NULL)
+        g_ptr_array_add(node->children, taken);
+}
+
+static void
 take_content(Walk *walk, const Row *row, xmlNode *element, const char *path, VmfXmlNode *node)
 {
     g_autoptr(GString) text = g_string_new(NULL);
-    for (xmlNode *child = element->children; child != NULL; child = child->next) {
-        if (child->type == XML_COMMENT_NODE)
-            continue;
-        if (child->type == XML_TEXT_NODE || child->type == XML_CDATA_SECTION_NODE) {
+    for (xmlNode *child = element->children; child != NULL && !walk->stopped; child = child->next) {
+        if (child->type == XML_TEXT_NODE || child->type == XML_CDATA_SECTION_NODE)
             g_string_append(text, (const char *)child->content);
-            continue;
-        }
-        if (child->type != XML_ELEMENT_NODE) {
-            refuse(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(child),
-                   "<%s> contains an entity or a processing instruction", node->name);
-            return FALSE;
-        }
-        g_autoptr(VmfXmlNode) taken = NULL;
-        if (!take_element(walk, child, path, node, &taken))
-            return FALSE;
-        if (taken != NULL)
-            g_ptr_array_add(node->children, g_steal_pointer(&taken));
+        else if (child->type != XML_COMMENT_NODE)
+            take_child(walk, child, path, node);
     }
-    return take_text(walk, row, node, text);
+    if (!walk->stopped)
+        take_text(walk, row, node, text);
+}
+
+/* Is an element of this row to be kept here? */
+static gboolean
+admit(Walk *walk, const Row *row, const char *name, const xmlNode *element, VmfXmlNode *parent)
+{
+    g_autofree gchar *safe = shown(name);
+    if (row == NULL)
+        refuse(walk, VMF_ERROR_UNSUPPORTED, xmlGetLineNo(element), NULL, "<%s> in <%s> %s", safe,
+               parent != NULL ? parent->name : "the document", not_listed(walk));
+    else if (row->rule->act == VMF_XML_REFUSE)
+        refuse(walk, VMF_ERROR_UNSUPPORTED, xmlGetLineNo(element), NULL, "<%s> %s: %s", safe,
+               not_allowed(walk), row->rule->reason);
+    else if (row->rule->act == VMF_XML_KEEP && parent != NULL &&
+             vmf_xml_node_find(parent, name) != NULL)
+        refuse(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element), NULL, "a second <%s> in <%s>", safe,
+               parent->name);
+    else
+        return row->rule->act != VMF_XML_DROP;
+    if (parent != NULL)
+        parent->cut = TRUE;
+    return FALSE;
+}
+
+static VmfXmlNode *
+new_node(Walk *walk, const Row *row, xmlNode *element, const char *name, const char *path)
+{
+    VmfXmlNode *node = vmf_xml_node_new(name, (guint)xmlGetLineNo(element));
+    for (xmlAttr *attribute = element->properties; attribute != NULL && !walk->stopped;
+         attribute = attribute->next)
+        take_attribute(walk, row, node, attribute);
+    if (!walk->stopped)
+        take_content(walk, row, element, row->rule->as != NULL ? row->rule->as : path, node);
+    if (!walk->stopped && (row->rule->act != VMF_XML_KEEP_FULL || node->attributes->len > 0 ||
+                           node->children->len > 0 || node->text != NULL))
+        return node;
+    vmf_xml_node_free(node);
+    return NULL;
 }
 
 /* Levels need no limit of their own: the table has none deeper than its rows. */
-static gboolean
-within_limits(Walk *walk, const xmlNode *element)
+static VmfXmlNode *
+take_element(Walk *walk, xmlNode *element, const char *path, VmfXmlNode *parent)
 {
-    if (++walk->elements <= VMF_XML_ELEMENTS_MAX)
-        return TRUE;
-    refuse(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element), "more than %d elements",
-           VMF_XML_ELEMENTS_MAX);
-    return FALSE;
-}
-
-/* Is an element of this row allowed here? Writes FALSE to @keep when it is dropped. */
-static gboolean
-admit(Walk *walk, const Row *row, const char *name, const xmlNode *element,
-      const VmfXmlNode *parent, gboolean *keep)
-{
-    g_autofree gchar *safe = shown(name);
-    *keep = row != NULL && row->rule->act != VMF_XML_DROP;
-    if (row == NULL)
-        refuse(walk, VMF_ERROR_UNSUPPORTED, xmlGetLineNo(element),
-               "<%s> in <%s> is not on the list of what may come from there", safe,
-               parent != NULL ? parent->name : "the document");
-    else if (row->rule->act == VMF_XML_REFUSE)
-        refuse(walk, VMF_ERROR_UNSUPPORTED, xmlGetLineNo(element),
-               "<%s> may not come from there: %s", safe, row->rule->reason);
-    else if (row->rule->act == VMF_XML_KEEP && parent != NULL &&
-             vmf_xml_node_find(parent, name) != NULL)
-        refuse(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element), "a second <%s> in <%s>", safe,
-               parent->name);
-    else
-        return TRUE;
-    return FALSE;
-}
-
-static gboolean
-take_element(Walk *walk, xmlNode *element, const char *path, VmfXmlNode *parent, VmfXmlNode **taken)
-{
-    gboolean keep;
-    g_autofree gchar *name = model_name(walk, element);
-    if (name == NULL || !within_limits(walk, element))
-        return FALSE;
-    g_autofree gchar *own = path[0] != '\0' ? g_strconcat(path, "/", name, NULL) : g_strdup(name);
-    const Row *row = find_row(walk->rules, own);
-    if (!admit(walk, row, name, element, parent, &keep))
-        return FALSE;
-    if (!keep)
-        return TRUE;
-    g_autoptr(VmfXmlNode) node = vmf_xml_node_new(name, (guint)xmlGetLineNo(element));
-    for (xmlAttr *attribute = element->properties; attribute != NULL; attribute = attribute->next) {
-        if (!take_attribute(walk, row, node, attribute))
-            return FALSE;
+    if (++walk->elements > VMF_XML_ELEMENTS_MAX) {
+        stop(walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element), "more than %d elements",
+             VMF_XML_ELEMENTS_MAX);
+        return NULL;
     }
-    if (!take_content(walk, row, element, row->rule->as != NULL ? row->rule->as : own, node))
-        return FALSE;
-    if (row->rule->act != VMF_XML_KEEP_FULL || node->attributes->len > 0 ||
-        node->children->len > 0 || node->text != NULL)
-        *taken = g_steal_pointer(&node);
-    return TRUE;
+    gboolean known;
+    VmfXmlNode *node = NULL;
+    g_autofree gchar *name = model_name(element, &known);
+    g_autofree gchar *own = path[0] != '\0' ? g_strconcat(path, "/", name, NULL) : g_strdup(name);
+    const Row *row = known ? find_row(walk->rules, own) : NULL;
+    gsize outer = walk->path->len;
+    g_autofree gchar *safe = shown(name);
+    g_string_append_printf(walk->path, "%s%s", outer > 0 ? "/" : "", safe);
+    if (!known) {
+        refuse_namespace(walk, element);
+        if (parent != NULL)
+            parent->cut = TRUE;
+    } else if (admit(walk, row, name, element, parent)) {
+        node = new_node(walk, row, element, name, own);
+        if (node != NULL && node->cut && parent != NULL)
+            parent->cut = TRUE;
+    }
+    g_string_truncate(walk->path, outer);
+    return node;
 }
 
 VmfXmlNode *
 vmf_xml_apply(const VmfXmlRules *rules, const VmfXmlContext *context, xmlDoc *doc, const char *root,
               GError **error)
 {
-    Walk walk = {.rules = rules, .context = context, .error = error};
+    g_autoptr(GString) path = g_string_new(NULL);
+    Walk walk = {.rules = rules, .context = context, .path = path, .error = error};
     xmlNode *element = xmlDocGetRootElement(doc);
-    g_autoptr(VmfXmlNode) taken = NULL;
-    if (strcmp((const char *)element->name, root) != 0) {
+    if (strcmp((const char *)element->name, root) != 0 || element->ns != NULL) {
         g_autofree gchar *safe = shown((const char *)element->name);
-        refuse(&walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element), "the root is <%s>, not <%s>", safe,
-               root);
+        stop(&walk, VMF_ERROR_PROTOCOL, xmlGetLineNo(element), "the root is <%s>%s, not <%s>", safe,
+             element->ns != NULL ? " of a namespace" : "", root);
         return NULL;
     }
-    if (!take_element(&walk, element, "", NULL, &taken))
-        return NULL;
-    return g_steal_pointer(&taken);
+    VmfXmlNode *taken = take_element(&walk, element, "", NULL);
+    if (walk.stopped)
+        g_clear_pointer(&taken, vmf_xml_node_free);
+    return taken;
 }

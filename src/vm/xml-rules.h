@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "src/base/error.h"
 #include "src/vm/xml-node.h"
 #include "src/vm/xml-read.h"
 
@@ -40,11 +41,44 @@ typedef struct {
     const char *as;         /* children are looked up below this path instead */
 } VmfXmlRule;
 
-/* What the values are judged by, beyond their shape. */
+/**
+ * VmfXmlRefusal - one thing that the table refuses
+ * @path:   where: "domain/devices/hostdev", of an attribute "domain/devices/disk/@type"
+ * @line:   in the document, from 1
+ * @code:   VMF_ERROR_PROTOCOL or VMF_ERROR_UNSUPPORTED; by others who add to a list also _CONFIG
+ * @reason: a clause that names the thing and says why: "<hostdev> does not move: a device of …"
+ */
 typedef struct {
-    const char *what; /* "the definition that came from another host" */
+    gchar *path;
+    guint line;
+    VmfError code;
+    gchar *reason;
+} VmfXmlRefusal;
+
+#define VMF_XML_REFUSALS_MAX 500 /* of one document; more are only counted */
+
+typedef struct {
+    GPtrArray *list; /* of VmfXmlRefusal, in the order of the document */
+    guint omitted;
+} VmfXmlRefusals;
+
+VmfXmlRefusals *vmf_xml_refusals_new(void);
+void vmf_xml_refusals_free(VmfXmlRefusals *refusals);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfXmlRefusals, vmf_xml_refusals_free)
+/** vmf_xml_refusals_take() - @reason: (transfer full) */
+void vmf_xml_refusals_take(VmfXmlRefusals *refusals, const char *path, guint line, VmfError code,
+                           gchar *reason);
+
+/**
+ * VmfXmlContext - what the values are judged by, beyond their shape
+ * @what:     "the definition that came from another host"
+ * @refusals: (nullable): where every refusal goes; NULL: the first one is the error
+ */
+typedef struct {
+    const char *what;
     const char *const *boot_files;
     const char *const *firmware;
+    VmfXmlRefusals *refusals;
 } VmfXmlContext;
 
 typedef struct VmfXmlRules VmfXmlRules;
@@ -55,6 +89,10 @@ VmfXmlRules *vmf_xml_rules_compile(const VmfXmlRule *rules, gsize n);
 /**
  * vmf_xml_apply() - the model of a document, as far as the table allows it
  * @root: the root element's only permitted name
+ *
+ * Without @context->refusals the first refusal ends it. With it, what is refused is listed and left
+ * out of the model, and an element from which something was left out is marked (VmfXmlNode.cut);
+ * then only a wrong root or a limit is an error.
  *
  * Returns: (transfer full), or NULL with
  *   VMF_ERROR_PROTOCOL     wrong root, over a limit, a value that is not of its kind

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What passes the allow-list passes it again, as the same words. */
+/*
+ * What passes the allow-list passes it again, as the same words; and the listing of all refusals is
+ * empty just then.
+ */
 #include "src/vm/domain.h"
 
 #include <string.h>
@@ -15,6 +18,10 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
     g_autoptr(GError) error = NULL;
     g_autoptr(VmfDomain) domain = vmf_domain_rebuild((const char *)data, size, &rules, &error);
     g_assert_true((domain == NULL) == (error != NULL));
+    g_autoptr(VmfDomain) seen = vmf_domain_examine((const char *)data, size, &rules, NULL);
+    g_assert_true(domain == NULL || seen != NULL);
+    if (seen != NULL)
+        g_assert_true((domain != NULL) == (vmf_domain_refusals(seen)->list->len == 0));
     if (domain == NULL) {
         g_assert_true(g_utf8_validate(error->message, -1, NULL));
         return 0;

@@ -462,12 +462,18 @@ test_limits(void)
     g_autofree gchar *crowd = with(base, "</devices>", inputs->str);
     check_refused(crowd, &rules, VMF_ERROR_PROTOCOL, too_many, 1);
 
-    /* Deeper than libxml2 itself goes: its limit, not a stack overflow. */
     g_autoptr(GString) deep = g_string_new(NULL);
     for (guint i = 0; i < 100000; i++)
         g_string_append(deep, "<a>");
-    const char *not_xml[] = {"is not XML"};
-    check_refused(deep->str, &rules, VMF_ERROR_PROTOCOL, not_xml, 1);
+    const char *too_deep[] = {"more than 64 levels of elements: line 1"};
+    check_refused(deep->str, &rules, VMF_ERROR_PROTOCOL, too_deep, 1);
+
+    g_autoptr(GString) wide = g_string_new("<domain");
+    for (guint i = 0; i < 400000; i++)
+        g_string_append_printf(wide, " a%u='/>'", i);
+    g_string_append(wide, "/>");
+    const char *too_wide[] = {"more than 200000 attributes: line 1"};
+    check_refused(wide->str, &rules, VMF_ERROR_PROTOCOL, too_wide, 1);
 }
 
 static void
