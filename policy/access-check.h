@@ -64,7 +64,9 @@ typedef enum {
  * @VMF_ACCESS_UNSEEN_DACL:      unknown: no entries in libsmbclient's text: NULL or empty
  * @VMF_ACCESS_CENTRAL_POLICY:   unknown: a central access policy applies as well
  * @VMF_ACCESS_LABEL:            unknown: an integrity label above medium may refuse it
- * @VMF_ACCESS_MAYBE:            unknown: hangs on ace's SID, which only the file server can expand
+ * @VMF_ACCESS_MAYBE:            unknown: hangs on ace's SID (-1: on the owner), which only the file
+ *                               server can expand
+ * @VMF_ACCESS_PARENT_MAYBE:     unknown: the folder's list may give what the file's does not
  * @VMF_ACCESS_MAXIMUM_EMPTY:    unknown: MAXIMUM_ALLOWED and no right: Samba grants, Windows denies
  */
 typedef enum {
@@ -83,6 +85,7 @@ typedef enum {
     VMF_ACCESS_CENTRAL_POLICY,
     VMF_ACCESS_LABEL,
     VMF_ACCESS_MAYBE,
+    VMF_ACCESS_PARENT_MAYBE,
     VMF_ACCESS_MAXIMUM_EMPTY,
 } VmfAccessReason;
 
@@ -131,7 +134,7 @@ gchar *vmf_access_rights_name(guint32 mask);
 /**
  * vmf_access_describe() - the reason as a sentence without a full stop
  *
- * "entry 2 (deny S-1-1-0 0x00000002) denies write data", "no entry grants write data".
+ * "ace 2 (deny S-1-1-0 0x00000002) denies write data", "no entry grants write data".
  *
  * Returns: (transfer full)
  */

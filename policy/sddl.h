@@ -27,9 +27,10 @@ vmf_sddl_read(VmfSecurityDescriptor *sd, const char *text, const char *domain, G
 /**
  * vmf_sddl_format() - write SDDL
  *
- * Masks and SIDs are written as numbers, so that the text means the same everywhere.
+ * Masks and SIDs are written as numbers, so that the text means the same everywhere. A SACL that
+ * is VMF_ACL_UNSEEN is left out.
  *
  * Returns: (transfer full): %NULL with
- *   VMF_ERROR_UNSUPPORTED  an entry has a condition or attribute, or a list is VMF_ACL_UNSEEN
+ *   VMF_ERROR_UNSUPPORTED  an entry has a condition or attribute, or the DACL is VMF_ACL_UNSEEN
  */
 gchar *vmf_sddl_format(const VmfSecurityDescriptor *sd, GError **error);

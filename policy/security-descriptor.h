@@ -101,7 +101,7 @@ typedef enum {
     VMF_ACL_UNSEEN,
 } VmfAclState;
 
-/** VmfAcl - a list: @aces (owned, @n_aces of them) in stored order; @revision 2 or 4 */
+/** VmfAcl - a list: @aces (owned, @n_aces of them) in stored order; @revision 0 when not known */
 typedef struct {
     VmfAclState state;
     guint8 revision;
@@ -152,7 +152,8 @@ gboolean vmf_security_descriptor_read(VmfSecurityDescriptor *sd, const guint8 *d
 /**
  * vmf_security_descriptor_to_bytes() - write self-relative bytes as Windows lays them out
  *
- * Header, SACL, DACL, owner, group. A list's revision is 4 when it holds object entries.
+ * Header, SACL, DACL, owner, group. A list's revision is 4 when it holds object entries. A SACL
+ * that is VMF_ACL_UNSEEN is left out.
  *
  * Returns: (transfer full): %NULL with
  *   VMF_ERROR_UNSUPPORTED  an entry's condition was not read, or the DACL is VMF_ACL_UNSEEN

@@ -70,7 +70,8 @@ vmf_sid_size(const VmfSid *sid)
 static inline gboolean
 vmf_sid_equal(const VmfSid *a, const VmfSid *b)
 {
-    return memcmp(a->data, b->data, 8) == 0 && memcmp(a->data + 8, b->data + 8, 4 * a->data[1]) == 0;
+    return memcmp(a->data, b->data, 8) == 0 &&
+           memcmp(a->data + 8, b->data + 8, 4 * a->data[1]) == 0;
 }
 
 /**
