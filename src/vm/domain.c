@@ -145,9 +145,8 @@ read_identity(VmfDomain *domain, const VmfDomainRules *rules, GError **error)
     return ok;
 }
 
-/* Bytes of a unit libvirt knows; K without B is 1024. */
-static guint64
-unit_bytes(const char *unit)
+guint64
+vmf_domain_unit_bytes(const char *unit)
 {
     static const char powers[] = "kmgt";
     if (unit == NULL)
@@ -173,7 +172,8 @@ read_size(VmfDomain *domain, GError **error)
                refuse(domain, error, VMF_ERROR_PROTOCOL, domain->root, "domain/memory",
                       "a VM has a <memory>");
     amount = g_ascii_strtoull(memory->text, NULL, 10);
-    if (!g_uint64_checked_mul(&bytes, amount, unit_bytes(vmf_xml_node_attribute(memory, "unit"))) ||
+    if (!g_uint64_checked_mul(&bytes, amount,
+                              vmf_domain_unit_bytes(vmf_xml_node_attribute(memory, "unit"))) ||
         bytes / 1024 == 0)
         return refuse(domain, error, VMF_ERROR_PROTOCOL, memory, "domain/memory",
                       "%s is no size of a memory", memory->text);
@@ -569,4 +569,11 @@ const VmfDomainInterface *
 vmf_domain_interface(const VmfDomain *domain, guint index)
 {
     return g_ptr_array_index(domain->interfaces, index);
+}
+
+gchar *
+vmf_domain_cpu_xml(const VmfDomain *domain)
+{
+    const VmfXmlNode *cpu = vmf_xml_node_find(domain->root, "cpu");
+    return cpu != NULL ? vmf_xml_node_write(cpu) : NULL;
 }

@@ -112,3 +112,9 @@ guint vmf_domain_n_disks(const VmfDomain *domain);
 const VmfDomainDisk *vmf_domain_disk(const VmfDomain *domain, guint index);
 guint vmf_domain_n_interfaces(const VmfDomain *domain);
 const VmfDomainInterface *vmf_domain_interface(const VmfDomain *domain, guint index);
+
+/** vmf_domain_cpu_xml() - the <cpu> element from the model. Returns: (transfer full) (nullable) */
+gchar *vmf_domain_cpu_xml(const VmfDomain *domain);
+
+/** vmf_domain_unit_bytes() - bytes of a unit libvirt knows; NULL: KiB; K without B is 1024 */
+guint64 vmf_domain_unit_bytes(const char *unit);
