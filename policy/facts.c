@@ -47,6 +47,7 @@ static const VmfFactField computer_fields[] = {
     ROW(VmfFactComputer, fqdn, "fqdn", TEXT),
     ROW(VmfFactComputer, sid, "sid", TEXT),
     ROW(VmfFactComputer, uac, "uac", NUMBER),
+    ROW(VmfFactComputer, primary_rid, "primary-rid", NUMBER),
     ROW(VmfFactComputer, group_sids, "group-sids", TEXTS),
     ROW(VmfFactComputer, sid_history, "sid-history", TEXTS),
 };

@@ -41,6 +41,7 @@ typedef struct {
     gchar *fqdn;        /* dNSHostName, lower case; "" when it has none */
     gchar *sid;         /* "S-1-5-21-…-1104" */
     guint uac;          /* userAccountControl (MS-ADTS 2.2.16) */
+    guint primary_rid;  /* primaryGroupID, 515 for every member that was not changed */
     gchar **group_sids; /* tokenGroups, all of them, primary group too */
     gchar **sid_history;
 } VmfFactComputer;
