@@ -128,6 +128,9 @@ vmf_access_check_file(const VmfSecurityDescriptor *file, const VmfSecurityDescri
 /** vmf_verdict_name() - "grant", "deny", "unknown" */
 const char *vmf_verdict_name(VmfVerdict verdict);
 
+/** vmf_access_append_mask() - "0x0012019f" */
+void vmf_access_append_mask(GString *out, guint32 mask);
+
 /** vmf_access_rights_name() - "read data, write data"; "nothing" for 0. (transfer full) */
 gchar *vmf_access_rights_name(guint32 mask);
 

@@ -22,8 +22,8 @@ static const struct {
     {VMF_RIGHT_SYSTEM_SECURITY, "system security"},
 };
 
-static void
-append_hex(GString *out, guint32 mask)
+void
+vmf_access_append_mask(GString *out, guint32 mask)
 {
     char digits[11] = "0x00000000";
     for (guint i = 0; i < 8; i++)
@@ -47,7 +47,7 @@ append_rights(GString *out, guint32 mask)
     if (mask != 0) {
         if (any)
             g_string_append(out, ", ");
-        append_hex(out, mask);
+        vmf_access_append_mask(out, mask);
     } else if (!any) {
         g_string_append(out, "nothing");
     }

@@ -25,6 +25,7 @@ typedef struct {
     int (*run)(int argc, char **argv);
 } VmfVerb;
 
+int vmf_verb_acl(int argc, char **argv);
 int vmf_verb_attach(int argc, char **argv);
 int vmf_verb_cancel(int argc, char **argv);
 int vmf_verb_define(int argc, char **argv);
