@@ -161,14 +161,28 @@ timed_order(VmfDiskClient *client, const char *method, GVariant *parameters, int
     return TRUE;
 }
 
-gboolean
-vmf_disk_client_claim(VmfDiskClient *client, const VmfOwnerExpect *expected,
-                      const VmfOwnerNext *next, guint wait_ms, VmfDiskTimes *times, GError **error)
+static gboolean
+become_owner(VmfDiskClient *client, const char *method, const VmfOwnerExpect *expected,
+             const VmfOwnerNext *next, guint wait_ms, VmfDiskTimes *times, GError **error)
 {
     int timeout_ms = (int)MIN(SHARE_MS + (guint64)wait_ms, G_MAXINT);
     GVariant *parameters = g_variant_new("(@a{sv}@a{sv}u)", vmf_disk_wire_from_expected(expected),
                                          vmf_disk_wire_from_next(next), wait_ms);
-    return timed_order(client, "Claim", parameters, timeout_ms, times, error);
+    return timed_order(client, method, parameters, timeout_ms, times, error);
+}
+
+gboolean
+vmf_disk_client_claim(VmfDiskClient *client, const VmfOwnerExpect *expected,
+                      const VmfOwnerNext *next, guint wait_ms, VmfDiskTimes *times, GError **error)
+{
+    return become_owner(client, "Claim", expected, next, wait_ms, times, error);
+}
+
+gboolean
+vmf_disk_client_take(VmfDiskClient *client, const VmfOwnerExpect *expected,
+                     const VmfOwnerNext *next, guint wait_ms, VmfDiskTimes *times, GError **error)
+{
+    return become_owner(client, "Take", expected, next, wait_ms, times, error);
 }
 
 gboolean

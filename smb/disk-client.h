@@ -120,6 +120,11 @@ gboolean
 vmf_disk_client_claim(VmfDiskClient *client, const VmfOwnerExpect *expected,
                       const VmfOwnerNext *next, guint wait_ms, VmfDiskTimes *times, GError **error);
 
+/** vmf_disk_client_take() - become owner and let writes through; VMF_ERROR_UNREACHABLE: say it again */
+gboolean
+vmf_disk_client_take(VmfDiskClient *client, const VmfOwnerExpect *expected,
+                     const VmfOwnerNext *next, guint wait_ms, VmfDiskTimes *times, GError **error);
+
 /** vmf_disk_client_open_gate() - let writes through, as owner with @epoch */
 gboolean vmf_disk_client_open_gate(VmfDiskClient *client, guint64 epoch, GError **error);
 

@@ -137,8 +137,9 @@ verb_probe(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *paramete
     reply_or_fail(call, ok, NULL, error);
 }
 
+/* Claim, and with @open OpenGate after it. */
 static void
-verb_claim(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+claim(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters, gboolean open)
 {
     GError *error = NULL;
     g_autoptr(GVariant) expected_facts = NULL;
@@ -156,9 +157,22 @@ verb_claim(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *paramete
         g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "Claim: what to write is missing");
         ok = FALSE;
     }
-    ok = ok && vmf_disk_set_claim(self->set, &expected, &next, wait_ms, &times, &error);
+    ok = ok && vmf_disk_set_claim(self->set, &expected, &next, wait_ms, &times, &error) &&
+         (!open || vmf_disk_set_open_gate(self->set, next.epoch, &error));
     reply_or_fail(call, ok, ok ? g_variant_new("(@a{sv})", vmf_disk_wire_from_times(&times)) : NULL,
                   error);
+}
+
+static void
+verb_claim(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    claim(self, call, parameters, FALSE);
+}
+
+static void
+verb_take(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+{
+    claim(self, call, parameters, TRUE);
 }
 
 static void
@@ -245,6 +259,13 @@ on_claim(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GVariant *expected, 
          guint wait_ms, gpointer data)
 {
     return let_owner_do(data, call, verb_claim);
+}
+
+static gboolean
+on_take(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GVariant *expected, GVariant *next,
+        guint wait_ms, gpointer data)
+{
+    return let_owner_do(data, call, verb_take);
 }
 
 static gboolean
@@ -427,6 +448,7 @@ connect_verbs(VmfDiskControl *self)
         {"handle-read-record", G_CALLBACK(on_read_record)},
         {"handle-probe", G_CALLBACK(on_probe)},
         {"handle-claim", G_CALLBACK(on_claim)},
+        {"handle-take", G_CALLBACK(on_take)},
         {"handle-open-gate", G_CALLBACK(on_open_gate)},
         {"handle-release", G_CALLBACK(on_release)},
         {"handle-keep-socket", G_CALLBACK(on_keep_socket)},

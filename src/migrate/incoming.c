@@ -313,7 +313,10 @@ vmf_incoming_join_stream(VmfIncoming *incoming, VmfChannel *stream, GError **err
     return incoming->memory != NULL;
 }
 
-/* The one durable write that decides: afterwards the record names this host. */
+/*
+ * The one durable write that decides: afterwards the record names this host, and the gate is open.
+ * Nothing passes it yet: QEMU touches its disks when Finish lets the guest run.
+ */
 static gboolean
 commit(VmfIncoming *incoming, GError **error)
 {
@@ -323,7 +326,7 @@ commit(VmfIncoming *incoming, GError **error)
                          .migration_id = incoming->migration,
                          .reason = "moved"};
     VmfDiskTimes times = {0};
-    if (!vmf_disk_client_claim(incoming->disks, &expected, &next, CLAIM_WAIT_MS, &times, error))
+    if (!vmf_disk_client_take(incoming->disks, &expected, &next, CLAIM_WAIT_MS, &times, error))
         return FALSE;
     g_info("'%s': claimed: opened in %.1f ms, record %.1f ms", incoming->name,
            (double)times.open_us / 1e3, (double)times.record_us / 1e3);
@@ -410,9 +413,6 @@ vmf_incoming_grant(VmfIncoming *incoming, guint64 epoch, GBytes *perform_cookie,
         incoming->state = VMF_STATE_COMMITTED;
         g_mutex_unlock(&incoming->lock);
     }
-    g_clear_error(&local);
-    if (!vmf_disk_client_open_gate(incoming->disks, *new_epoch, &local))
-        g_warning("'%s': its gate opens later: %s", incoming->name, local->message);
     *acquire_us = incoming->acquire_us = (guint64)(g_get_monotonic_time() - began);
     g_thread_unref(g_thread_new("vmf-complete", vmf_incoming_complete, vmf_incoming_ref(incoming)));
     return TRUE;

@@ -134,18 +134,13 @@ is_committed(VmfIncoming *incoming)
 static void
 open_gate(VmfIncoming *incoming)
 {
-    VmfOwnerExpect expected = {incoming->context->sid, incoming->epoch + 1};
-    g_autoptr(VmfDiskState) state = vmf_disk_client_describe(incoming->disks, NULL);
+    VmfOwnerExpect expected = {incoming->peer_sid, incoming->epoch};
     g_autoptr(GError) error = NULL;
     VmfOwnerNext again = {.epoch = incoming->epoch + 1,
                           .state = VMF_OWNER_RUNNING,
                           .migration_id = incoming->migration,
                           .reason = "moved"};
-    if (state && !state->held)
-        vmf_disk_client_claim(incoming->disks, &expected, &again, 5000, NULL, &error);
-    if (error == NULL)
-        vmf_disk_client_open_gate(incoming->disks, incoming->epoch + 1, &error);
-    if (error)
+    if (!vmf_disk_client_take(incoming->disks, &expected, &again, 5000, NULL, &error))
         g_warning("'%s': its gate opens later: %s", incoming->name, error->message);
 }
 

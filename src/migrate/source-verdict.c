@@ -37,8 +37,7 @@ claim(VmfSource *source, const char *owner_sid, guint64 epoch, guint64 next_epoc
                          .state = VMF_OWNER_RUNNING,
                          .migration_id = source->migration,
                          .reason = reason};
-    if (!vmf_disk_client_claim(source->disks, &expected, &next, CLAIM_WAIT_MS, NULL, error) ||
-        !vmf_disk_client_open_gate(source->disks, next.epoch, error))
+    if (!vmf_disk_client_take(source->disks, &expected, &next, CLAIM_WAIT_MS, NULL, error))
         return FALSE;
     source->epoch = next.epoch;
     vmf_job_set_epoch(source->job, next.epoch);

@@ -129,8 +129,7 @@ own(const VmfContext *context, const VmfVmDisks *vm, VmfDiskClient *disks, GErro
     VmfOwnerExpect expected = {record.owner_sid, record.epoch};
     VmfOwnerNext next = {
         .epoch = record.epoch + 1, .state = VMF_OWNER_RUNNING, .reason = "started"};
-    return vmf_disk_client_claim(disks, &expected, &next, START_WAIT_MS, NULL, error) &&
-           vmf_disk_client_open_gate(disks, next.epoch, error);
+    return vmf_disk_client_take(disks, &expected, &next, START_WAIT_MS, NULL, error);
 }
 
 gboolean
