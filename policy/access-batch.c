@@ -38,27 +38,23 @@ vmf_access_batch_free(VmfAccessBatch *batch)
     g_free(batch);
 }
 
-static gint
-hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    digit |= 0x20;
-    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
+/* A digit's value plus 1; 0 for every other byte. */
+static const guint8 hex_digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 gboolean
 vmf_hex_decode(const char *text, gsize size, guint8 *out)
 {
-    if (size % 2 != 0)
-        return FALSE;
-    gint bad = 0;
-    for (gsize i = 0; i < size; i += 2) {
-        gint high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-        bad |= high | low;
-        out[i / 2] = (guint8)((guint)high << 4 | (guint)low);
+    gboolean good = size % 2 == 0;
+    for (gsize i = 0; i + 1 < size; i += 2) {
+        guint high = hex_digits[(guchar)text[i]], low = hex_digits[(guchar)text[i + 1]];
+        good &= high != 0 && low != 0;
+        out[i / 2] = (guint8)((high - 1) << 4 | (low - 1));
     }
-    return bad >= 0;
+    return good;
 }
 
 gboolean
@@ -71,10 +67,10 @@ vmf_access_parse_mask(const char *text, guint32 *mask)
     if (*p == '\0')
         return FALSE;
     for (; *p != '\0'; p++) {
-        gint digit = hex_digit(*p);
-        if (digit < 0 || (guint)digit >= base)
+        guint digit = hex_digits[(guchar)*p];
+        if (digit == 0 || digit > base)
             return FALSE;
-        value = value * base + (guint)digit;
+        value = value * base + digit - 1;
         if (value > G_MAXUINT32)
             return FALSE;
     }

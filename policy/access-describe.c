@@ -53,14 +53,21 @@ append_rights(GString *out, guint32 mask)
     }
 }
 
+/* As vmf_ace_describe() says it, without printf: a batch explains every answer. */
 static void
 append_ace(GString *out, const VmfSecurityDescriptor *sd, gint index)
 {
-    g_string_append_printf(out, "ace %d", index);
-    if (index < 0 || (guint)index >= sd->dacl.n_aces)
-        return;
-    g_autofree gchar *text = vmf_ace_describe(&sd->dacl.aces[index]);
-    g_string_append_printf(out, " (%s)", text);
+    const VmfAce *ace = &sd->dacl.aces[index];
+    g_autofree gchar *sid = vmf_sid_format(&ace->sid);
+    g_string_append_printf(out, "ace %d (", index);
+    g_string_append(out, vmf_ace_type_describe(ace->type));
+    g_string_append_c(out, ' ');
+    g_string_append(out, sid);
+    g_string_append_c(out, ' ');
+    vmf_access_append_mask(out, ace->mask);
+    if (ace->flags & VMF_ACE_INHERITED)
+        g_string_append(out, ", inherited");
+    g_string_append_c(out, ')');
 }
 
 static void

@@ -117,25 +117,39 @@ unescape(VmfJsonLine *line, char **in, char **out)
     return TRUE;
 }
 
-gboolean
-vmf_json_line_string(VmfJsonLine *line, const char **text, gsize *size)
+/* Behind the first escape: the rest moves down. */
+static gboolean
+read_escaped(VmfJsonLine *line, char **in, char **out, guchar *seen)
 {
-    if (!take(line, '"', "a string is expected"))
-        return FALSE;
-    char *in = line->at, *out = in;
-    guchar seen = 0;
-    while (in < line->end && *in != '"') {
-        guchar byte = (guchar)*in++;
+    while (*in < line->end && **in != '"') {
+        guchar byte = (guchar)(*in)[0];
+        *in += 1;
         if (byte == '\\') {
-            if (!unescape(line, &in, &out))
+            *seen |= 0x80;
+            if (!unescape(line, in, out))
                 return FALSE;
             continue;
         }
         if (byte < 0x20)
             return vmf_json_line_fail(line, "a control character in a string");
-        seen |= byte;
-        *out++ = (char)byte;
+        *seen |= byte;
+        *(*out)++ = (char)byte;
     }
+    return TRUE;
+}
+
+gboolean
+vmf_json_line_string(VmfJsonLine *line, const char **text, gsize *size)
+{
+    if (!take(line, '"', "a string is expected"))
+        return FALSE;
+    char *in = line->at;
+    guchar seen = 0;
+    while ((guchar)*in >= 0x20 && *in != '"' && *in != '\\')
+        seen |= (guchar)*in++; /* stops at the NUL behind the line */
+    char *out = in;
+    if (!read_escaped(line, &in, &out, &seen))
+        return FALSE;
     if (in == line->end)
         return vmf_json_line_fail(line, "a string does not end");
     *text = line->at;
@@ -193,14 +207,19 @@ vmf_json_append_string(GString *out, const char *text)
 {
     g_string_append_c(out, '"');
     for (const char *p = text; *p != '\0'; p++) {
+        gsize plain = 0;
+        while ((guchar)p[plain] >= 0x20 && p[plain] != '"' && p[plain] != '\\' && p[plain] != 0x7f)
+            plain++;
+        g_string_append_len(out, p, (gssize)plain);
+        p += plain;
         guchar byte = (guchar)*p;
+        if (byte == '\0')
+            break;
         if (byte == '"' || byte == '\\') {
             g_string_append_c(out, '\\');
             g_string_append_c(out, *p);
-        } else if (byte < 0x20 || byte == 0x7f) {
-            g_string_append_printf(out, "\\u%04x", byte);
         } else {
-            g_string_append_c(out, *p);
+            g_string_append_printf(out, "\\u%04x", byte);
         }
     }
     g_string_append_c(out, '"');

@@ -74,8 +74,8 @@ vmf_ace_has_extra(guint8 type)
            type == VMF_ACE_AUDIT_CALLBACK_OBJECT || type == VMF_ACE_RESOURCE_ATTRIBUTE;
 }
 
-static const char *
-type_name(guint8 type)
+const char *
+vmf_ace_type_describe(guint8 type)
 {
     static const char *const names[] = {
         [VMF_ACE_ALLOWED] = "allow",
@@ -102,6 +102,6 @@ gchar *
 vmf_ace_describe(const VmfAce *ace)
 {
     g_autofree gchar *sid = vmf_sid_format(&ace->sid);
-    return g_strdup_printf("%s %s 0x%08x%s", type_name(ace->type), sid ? sid : "nobody", ace->mask,
-                           ace->flags & VMF_ACE_INHERITED ? ", inherited" : "");
+    return g_strdup_printf("%s %s 0x%08x%s", vmf_ace_type_describe(ace->type), sid ? sid : "nobody",
+                           ace->mask, ace->flags & VMF_ACE_INHERITED ? ", inherited" : "");
 }

@@ -177,5 +177,8 @@ gboolean vmf_ace_has_extra(guint8 type);
 /** vmf_ace_type_known() - whether @type is a VmfAceType */
 gboolean vmf_ace_type_known(guint8 type);
 
+/** vmf_ace_type_describe() - "deny", "conditional allow" …; "unknown" for a reserved type */
+const char *vmf_ace_type_describe(guint8 type);
+
 /** vmf_ace_describe() - "deny S-1-1-0 0x00000002, inherited", for messages. (transfer full) */
 gchar *vmf_ace_describe(const VmfAce *ace);

@@ -3,6 +3,20 @@
 
 #include <string.h>
 
+static char *
+put_decimal(char *at, guint64 number)
+{
+    char digits[20];
+    guint n = 0;
+    do {
+        digits[n++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    while (n > 0)
+        *at++ = digits[--n];
+    return at;
+}
+
 gchar *
 vmf_sid_from_bytes(const guint8 *data, gsize size, gsize *consumed)
 {
@@ -15,18 +29,48 @@ vmf_sid_from_bytes(const guint8 *data, gsize size, gsize *consumed)
     guint64 authority = 0;
     for (gsize i = 2; i < 8; i++)
         authority = authority << 8 | data[i];
-    GString *text = g_string_new(NULL);
-    g_string_append_printf(
-        text, authority >> 32 ? "S-1-0x%012" G_GINT64_MODIFIER "x" : "S-1-%" G_GUINT64_FORMAT,
-        authority);
+    char text[32 + 11 * VMF_SID_MAX_SUB_AUTHORITIES] = "S-1-", *at = text + 4;
+    if (authority >> 32)
+        at += g_snprintf(at, 16, "0x%012" G_GINT64_MODIFIER "x", authority);
+    else
+        at = put_decimal(at, authority);
     for (gsize i = 0; i < count; i++) {
         guint32 sub;
         memcpy(&sub, data + 8 + 4 * i, sizeof sub);
-        g_string_append_printf(text, "-%u", GUINT32_FROM_LE(sub));
+        *at++ = '-';
+        at = put_decimal(at, GUINT32_FROM_LE(sub));
     }
     if (consumed)
         *consumed = need;
-    return g_string_free(text, FALSE);
+    return g_strndup(text, (gsize)(at - text));
+}
+
+static gboolean
+read_hexadecimal(const char **at, guint64 max, guint64 *value)
+{
+    const char *p = *at;
+    for (*value = 0; g_ascii_isxdigit(*p); p++) {
+        *value = *value * 16 + (guint)g_ascii_xdigit_value(*p);
+        if (*value > max)
+            return FALSE;
+    }
+    gboolean any = p != *at;
+    *at = p;
+    return any;
+}
+
+static gboolean
+read_decimal(const char **at, guint64 max, guint64 *value)
+{
+    const char *p = *at;
+    for (*value = 0; *p >= '0' && *p <= '9'; p++) {
+        *value = *value * 10 + (guint)(*p - '0');
+        if (*value > max)
+            return FALSE;
+    }
+    gboolean any = p != *at;
+    *at = p;
+    return any;
 }
 
 /* A decimal number, or 0x and hexadecimal where @hex allows it, ending at '-' or the end. */
@@ -34,30 +78,20 @@ static gboolean
 read_number(const char **at, gboolean hex, guint64 max, guint64 *value)
 {
     const char *p = *at;
-    guint base = 10;
-    if (hex && p[0] == '0' && (p[1] == 'x' || p[1] == 'X')) {
-        base = 16;
+    hex = hex && p[0] == '0' && (p[1] == 'x' || p[1] == 'X');
+    if (hex)
         p += 2;
-    }
-    const char *first = p;
-    guint64 n = 0;
-    for (; base == 16 ? g_ascii_isxdigit(*p) : g_ascii_isdigit(*p); p++) {
-        n = n * base + (guint)g_ascii_xdigit_value(*p);
-        if (n > max)
-            return FALSE;
-    }
-    if (p == first || (*p != '-' && *p != '\0'))
+    if (!(hex ? read_hexadecimal(&p, max, value) : read_decimal(&p, max, value)))
         return FALSE;
     *at = p;
-    *value = n;
-    return TRUE;
+    return *p == '-' || *p == '\0';
 }
 
 gsize
 vmf_sid_to_bytes(const char *text, guint8 out[VMF_SID_MAX_BYTES])
 {
     guint8 bytes[VMF_SID_MAX_BYTES];
-    if (text == NULL || g_ascii_strncasecmp(text, "S-1-", 4) != 0)
+    if (text == NULL || (text[0] != 'S' && text[0] != 's') || strncmp(text + 1, "-1-", 3) != 0)
         return 0;
 
     const char *p = text + 4;
