@@ -5,11 +5,13 @@
 #include "src/base/error.h"
 #include "src/cli/cli.h"
 
+static const char *const stages[] = {"setup", "memory", "state", "storage", "resume", "network"};
+
 typedef struct {
     GMainLoop *loop;
     VmfDbusJob *job;
     gboolean json, terminal, line_open;
-    gchar *stage; /* the last one that was printed */
+    gsize printed; /* how many of the stages */
 } Watch;
 
 static void
@@ -40,6 +42,17 @@ progress_text(VmfDbusJob *job)
     return g_string_free(g_steal_pointer(&line), FALSE);
 }
 
+/* One line each, also for those too short to be seen. */
+static void
+print_stages(Watch *watch, const char *stage)
+{
+    gsize reached = watch->printed;
+    while (reached < G_N_ELEMENTS(stages) && strcmp(stages[reached], stage) != 0)
+        reached++;
+    for (; reached < G_N_ELEMENTS(stages) && watch->printed <= reached; watch->printed++)
+        g_printerr("%s\n", stages[watch->printed]);
+}
+
 static void
 on_changed(Watch *watch)
 {
@@ -59,10 +72,8 @@ on_changed(Watch *watch)
                                      : progress_text(watch->job);
         g_printerr("\r\033[K%s  %s", vmf_dbus_job_get_vm(watch->job), text);
         watch->line_open = TRUE;
-    } else if (g_strcmp0(watch->stage, stage) != 0) {
-        g_printerr("%s\n", stage);
-        g_free(watch->stage);
-        watch->stage = g_strdup(stage);
+    } else {
+        print_stages(watch, stage);
     }
 }
 
@@ -157,7 +168,6 @@ watch_job(const char *path, gboolean json)
     if (outcome == NULL || outcome[0] == '\0')
         g_main_loop_run(loop);
     clear_line(&watch);
-    g_free(watch.stage);
     return finish(job, json);
 }
 

@@ -7,6 +7,7 @@
 #include "src/daemon/vmf-dbus.h"
 
 #define KEEP_FINISHED_S 600
+#define TELL_DELAY_MS   20
 
 struct _VmfJobTable {
     const VmfContext *context;
@@ -20,6 +21,7 @@ typedef struct {
     VmfJob *job;
     VmfDbusJob *object;
     gchar *path;
+    gint telling; /* atomic: what has changed will be told */
     VmfMigrateOptions options;
 } Move;
 
@@ -79,6 +81,37 @@ publish(VmfJob *job, gpointer data)
 }
 
 static gboolean
+is_under_way(const Move *move)
+{
+    g_auto(VmfJobView) view = {0};
+    vmf_job_look(move->job, &view);
+    return view.outcome == VMF_OUTCOME_NONE;
+}
+
+static gboolean
+tell_now(gpointer data)
+{
+    Move *move = data;
+    g_atomic_int_set(&move->telling, FALSE);
+    publish(move->job, move);
+    return G_SOURCE_REMOVE;
+}
+
+/*
+ * The end is told at once. All else a little later, and together: two stages last a few
+ * milliseconds, in which the guest is paused, and whoever draws progress would take the processor.
+ */
+static void
+tell(VmfJob *job, gpointer data)
+{
+    Move *move = data;
+    if (!is_under_way(move))
+        publish(job, move);
+    else if (g_atomic_int_compare_and_exchange(&move->telling, FALSE, TRUE))
+        g_timeout_add(TELL_DELAY_MS, tell_now, move);
+}
+
+static gboolean
 forget(gpointer data)
 {
     Move *move = data;
@@ -96,14 +129,6 @@ run(gpointer data)
     vmf_source_run(move->table->context, move->job, &move->options);
     g_timeout_add_seconds(KEEP_FINISHED_S, forget, move);
     return NULL;
-}
-
-static gboolean
-is_under_way(const Move *move)
-{
-    g_auto(VmfJobView) view = {0};
-    vmf_job_look(move->job, &view);
-    return view.outcome == VMF_OUTCOME_NONE;
 }
 
 /* The lock is held. */
@@ -153,7 +178,7 @@ move_new(VmfJobTable *table, const VmfJobFacts *facts, const VmfMigrateOptions *
     vmf_dbus_job_set_report(move->object, "");
     g_signal_connect(move->object, "handle-cancel", G_CALLBACK(on_cancel), move);
     publish(move->job, move);
-    vmf_job_watch(move->job, publish, move);
+    vmf_job_watch(move->job, tell, move);
     if (g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(move->object), table->bus,
                                          move->path, error))
         return move;
