@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "policy/local-policy.h"
+#include "policy/local-policy-private.h"
 
 #include <string.h>
 
 #include "src/base/error.h"
 
-typedef enum { KEY_STRING, KEY_PATH, KEY_NUMBER, KEY_SHARES, KEY_PATHS } KeyKind;
+typedef enum { KEY_STRING, KEY_PATH, KEY_NUMBER, KEY_SHARES, KEY_PATHS, KEY_NAMES } KeyKind;
 
 typedef struct {
     const char *group, *key;
@@ -29,6 +29,9 @@ static const KeyRow rows[] = {
     {"migration", "max-downtime-ms", KEY_NUMBER, AT(max_downtime_ms), 1, 60000, 50},
     {"migration", "bandwidth-mib", KEY_NUMBER, AT(bandwidth_mib), 0, 1000000, 0},
     {"migration", "parallel-jobs", KEY_NUMBER, AT(parallel_jobs), 1, 64, 2},
+    {"networks", "allow", KEY_NAMES, AT(networks)},
+    {"limits", "memory-reserve-mib", KEY_NUMBER, AT(memory_reserve_mib), 0, 1 << 20, 256},
+    {"limits", "min-speed-mbit", KEY_NUMBER, AT(min_speed_mbit), 0, 1000000, 1000},
 };
 
 static gboolean
@@ -39,8 +42,8 @@ bad_value(const char *name, const KeyRow *row, const char *why, GError **error)
     return FALSE;
 }
 
-static void
-share_rule_free(gpointer data)
+void
+vmf_share_rule_free(gpointer data)
 {
     VmfShareRule *rule = data;
     g_free(rule->server);
@@ -49,8 +52,8 @@ share_rule_free(gpointer data)
 }
 
 /* "//server/share", one slash at the end forgiven. */
-static VmfShareRule *
-parse_share_rule(const char *text)
+VmfShareRule *
+vmf_share_rule_parse(const char *text)
 {
     g_auto(GStrv) parts = g_strsplit(text, "/", -1);
     guint n = g_strv_length(parts);
@@ -71,7 +74,7 @@ read_shares(GKeyFile *file, const char *name, const KeyRow *row, VmfLocalPolicy 
 {
     g_auto(GStrv) list = g_key_file_get_string_list(file, row->group, row->key, NULL, NULL);
     for (gsize i = 0; list && list[i]; i++) {
-        VmfShareRule *rule = parse_share_rule(g_strstrip(list[i]));
+        VmfShareRule *rule = vmf_share_rule_parse(g_strstrip(list[i]));
         if (rule == NULL) {
             g_autofree gchar *why = g_strdup_printf("'%s' is no share; write //server.domain/share",
                                                     list[i]);
@@ -91,6 +94,18 @@ read_paths(GKeyFile *file, const char *name, const KeyRow *row, gchar ***list, G
     for (gsize i = 0; (*list)[i]; i++)
         if (!g_path_is_absolute(g_strstrip((*list)[i])) || strstr((*list)[i], "/../"))
             return bad_value(name, row, "each path must be absolute, without '..'", error);
+    return TRUE;
+}
+
+static gboolean
+read_names(GKeyFile *file, const char *name, const KeyRow *row, gchar ***list, GError **error)
+{
+    *list = g_key_file_get_string_list(file, row->group, row->key, NULL, NULL);
+    if (*list == NULL)
+        *list = g_new0(gchar *, 1);
+    for (gsize i = 0; (*list)[i]; i++)
+        if (g_strstrip((*list)[i])[0] == '\0')
+            return bad_value(name, row, "has an empty name", error);
     return TRUE;
 }
 
@@ -135,6 +150,8 @@ read_row(GKeyFile *file, const char *name, const KeyRow *row, VmfLocalPolicy *po
         return read_text(file, name, row, member, error);
     case KEY_PATHS:
         return read_paths(file, name, row, member, error);
+    case KEY_NAMES:
+        return read_names(file, name, row, member, error);
     case KEY_SHARES:
         return read_shares(file, name, row, policy, error);
     case KEY_NUMBER:
@@ -163,6 +180,8 @@ refuse_unknown(GKeyFile *file, const char *name, GError **error)
 {
     g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
     for (gsize g = 0; groups[g]; g++) {
+        if (vmf_policy_terms_group(groups[g]))
+            continue;
         g_auto(GStrv) keys = g_key_file_get_keys(file, groups[g], NULL, NULL);
         if (!is_known(groups[g], NULL)) {
             g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "%s: unknown group [%s]", name,
@@ -192,10 +211,13 @@ vmf_local_policy_parse(const char *text, gsize size, const char *name, GError **
         return NULL;
 
     g_autoptr(VmfLocalPolicy) policy = g_new0(VmfLocalPolicy, 1);
-    policy->shares = g_ptr_array_new_with_free_func(share_rule_free);
+    policy->shares = g_ptr_array_new_with_free_func(vmf_share_rule_free);
+    policy->checks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
         if (!read_row(file, name, &rows[i], policy, error))
             return NULL;
+    if (!vmf_policy_read_terms(file, name, policy, error))
+        return NULL;
     return g_steal_pointer(&policy);
 }
 
@@ -206,7 +228,9 @@ vmf_local_policy_free(VmfLocalPolicy *policy)
         return;
     g_free(policy->group);
     g_clear_pointer(&policy->shares, g_ptr_array_unref);
+    g_clear_pointer(&policy->checks, g_hash_table_unref);
     g_strfreev(policy->kernels);
+    g_strfreev(policy->networks);
     g_free(policy->disk_user);
     g_free(policy->qemu_user);
     g_free(policy->keytab);
@@ -214,21 +238,28 @@ vmf_local_policy_free(VmfLocalPolicy *policy)
     g_free(policy);
 }
 
-gboolean
-vmf_local_policy_judge_share(const VmfLocalPolicy *policy, const char *server, const char *share,
-                             const char *url, GError **error)
+const VmfShareRule *
+vmf_local_policy_share(const VmfLocalPolicy *policy, const char *server, const char *share)
 {
     g_autofree gchar *low_server = g_ascii_strdown(server, -1);
     g_autofree gchar *low_share = g_utf8_strdown(share, -1);
     for (guint i = 0; i < policy->shares->len; i++) {
         const VmfShareRule *rule = policy->shares->pdata[i];
         if (strcmp(rule->server, low_server) == 0 && strcmp(rule->share, low_share) == 0)
-            return TRUE;
+            return rule;
     }
-    g_set_error(
-        error, VMF_ERROR, VMF_ERROR_DENIED,
-        "'%s' lies on //%s/%s, which is not among the allowed shares of %s; if VMs may "
-        "lie there, add it: [shares] allow=...;//%s/%s",
-        url, server, share, VMF_LOCAL_POLICY_FILE, low_server, low_share);
+    return NULL;
+}
+
+gboolean
+vmf_local_policy_judge_share(const VmfLocalPolicy *policy, const char *server, const char *share,
+                             const char *url, GError **error)
+{
+    if (vmf_local_policy_share(policy, server, share) != NULL)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_DENIED,
+                "'%s' lies on //%s/%s, which is not among the allowed shares of %s; if VMs may "
+                "lie there, add it: [shares] allow=...;//%s/%s",
+                url, server, share, VMF_LOCAL_POLICY_FILE, server, share);
     return FALSE;
 }

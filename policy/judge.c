@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "policy/judge-private.h"
+
+#include <string.h>
+
+#define ONLY_A_DEFINITION "only the definition is judged, without a host"
+
+/* ---- sides ---- */
+
+/* Until a host has told its account: HV2$ for hv2.lab.test, as every join makes it. */
+static const char *
+guess_account(const char *fqdn, gchar buffer[64])
+{
+    gsize length = MIN(strcspn(fqdn, "."), 15);
+    if (length == 0)
+        return "";
+    for (gsize i = 0; i < length; i++)
+        buffer[i] = g_ascii_toupper(fqdn[i]);
+    buffer[length] = '$';
+    buffer[length + 1] = '\0';
+    return buffer;
+}
+
+VmfJudgeSide
+vmf_judge_side(const VmfJudge *judge, gboolean source)
+{
+    static _Thread_local gchar guessed[2][64];
+    const VmfCheckCase *facts = judge->facts;
+    VmfJudgeSide side = {
+        .is_source = source,
+        .fqdn = source ? facts->from : facts->to,
+        .host = source ? facts->source : facts->destination,
+        .peer = source ? facts->source_peer : facts->destination_peer,
+        .view = source ? facts->source_view : facts->destination_view,
+        .missing = "was not asked",
+    };
+    if (!source && facts->unreachable)
+        side.missing = facts->unreachable;
+    side.account = side.host && side.host->account[0]
+                       ? side.host->account
+                       : guess_account(side.fqdn, guessed[source ? 0 : 1]);
+    return side;
+}
+
+/* ---- findings ---- */
+
+VmfFinding *
+vmf_judge_add(VmfJudge *judge, VmfResult result, const VmfJudgeSide *side, const char *object,
+              const char *format, ...)
+{
+    va_list args;
+    VmfFinding *finding = vmf_fact_new(&vmf_finding_shape);
+    vmf_fact_set(&finding->id, judge->check->id);
+    finding->judged = result;
+    finding->result = judge->facts->policy
+                          ? vmf_local_policy_weigh(judge->facts->policy, judge->check->id, result)
+                          : result;
+    if (side) {
+        vmf_fact_set(&finding->account, side->account);
+        vmf_fact_set(&finding->host, side->fqdn);
+    }
+    vmf_fact_set(&finding->object, object);
+    va_start(args, format);
+    g_free(finding->message);
+    finding->message = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_ptr_array_add(judge->report->findings, finding);
+    return finding;
+}
+
+gboolean
+vmf_judge_known(VmfJudge *judge, const VmfJudgeSide *side, const char *object, gconstpointer fact,
+                const char *reason)
+{
+    if (fact != NULL && (reason == NULL || reason[0] == '\0'))
+        return TRUE;
+    vmf_judge_add(judge, VMF_RESULT_UNKNOWN, side, object, "not known: %s",
+                  fact ? reason : side->missing);
+    return FALSE;
+}
+
+/* ---- small things the families share ---- */
+
+gboolean
+vmf_judge_split_url(const char *url, gchar **server, gchar **share, gchar **path)
+{
+    if (!g_str_has_prefix(url, "smb://"))
+        return FALSE;
+    g_auto(GStrv) parts = g_strsplit(url + strlen("smb://"), "/", 3);
+    if (g_strv_length(parts) != 3)
+        return FALSE;
+    g_autofree gchar *decoded = g_uri_unescape_string(parts[2], NULL);
+    if (decoded == NULL)
+        return FALSE;
+    *server = g_strdup(parts[0]);
+    *share = g_uri_unescape_string(parts[1], NULL);
+    if (*share == NULL)
+        *share = g_strdup(parts[1]);
+    *path = g_steal_pointer(&decoded);
+    return TRUE;
+}
+
+gchar *
+vmf_judge_unc(const char *url)
+{
+    g_autofree gchar *server = NULL, *share = NULL, *path = NULL;
+    if (!vmf_judge_split_url(url, &server, &share, &path))
+        return g_strdup(url);
+    return g_strdup_printf("//%s/%s/%s", server, share, path);
+}
+
+const VmfFactProbe *
+vmf_judge_probe(const VmfFactView *view, const char *url)
+{
+    for (guint i = 0; view && i < view->probes->len; i++) {
+        const VmfFactProbe *probe = view->probes->pdata[i];
+        if (strcmp(probe->url, url) == 0)
+            return probe;
+    }
+    return NULL;
+}
+
+gchar *
+vmf_judge_file_name(const VmfFactFile *file)
+{
+    static const char *const names[] = {
+        [VMF_FACT_ROLE_DISK] = "disk",
+        [VMF_FACT_ROLE_CDROM] = "CD image",
+        [VMF_FACT_ROLE_BACKING] = "backing file of",
+        [VMF_FACT_ROLE_NVRAM] = "NVRAM",
+        [VMF_FACT_ROLE_TPM] = "TPM state",
+        [VMF_FACT_ROLE_BOOT] = "kernel or initrd",
+        [VMF_FACT_ROLE_DEFINITION] = "definition",
+        [VMF_FACT_ROLE_RECORD] = "owner record",
+        [VMF_FACT_ROLE_FOLDER] = "folder",
+    };
+    return g_strconcat(names[file->role], file->target[0] ? " " : "", file->target, NULL);
+}
+
+gchar *
+vmf_judge_size(guint64 kib)
+{
+    if (kib >= 10 * 1024 * 1024)
+        return g_strdup_printf("%.1f GiB", (double)kib / (1024 * 1024));
+    return g_strdup_printf("%" G_GUINT64_FORMAT " MiB", kib / 1024);
+}
+
+gchar *
+vmf_judge_version(guint64 version)
+{
+    return g_strdup_printf("%" G_GUINT64_FORMAT ".%" G_GUINT64_FORMAT ".%" G_GUINT64_FORMAT,
+                           version / 1000000, version / 1000 % 1000, version % 1000);
+}
+
+gchar *
+vmf_judge_virsh(const VmfJudgeSide *side)
+{
+    if (side->is_source)
+        return g_strdup("virsh");
+    return g_strdup_printf("virsh -c qemu+ssh://%s/system", side->fqdn);
+}
+
+gboolean
+vmf_judge_has(gchar *const *list, const char *text)
+{
+    for (; *list; list++)
+        if (g_ascii_strcasecmp(*list, text) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+/* ---- the whole ---- */
+
+VmfCheckCase
+vmf_check_case(const VmfLocalPolicy *policy, const VmfFactCase *facts)
+{
+    return (VmfCheckCase){
+        .policy = policy,
+        .vm = &facts->vm,
+        .source = &facts->source.host,
+        .destination = &facts->destination.host,
+        .source_peer = &facts->source.peer,
+        .destination_peer = &facts->destination.peer,
+        .source_view = &facts->source.view,
+        .destination_view = &facts->destination.view,
+        .from = facts->source.host.fqdn,
+        .to = facts->destination.host.fqdn,
+    };
+}
+
+static VmfReport *
+judge_all(const VmfCheckCase *facts, gboolean definition_only)
+{
+    VmfReport *report = vmf_report_new();
+    vmf_fact_set(&report->vm, facts->vm->name);
+    vmf_fact_set(&report->from, facts->from);
+    vmf_fact_set(&report->to, facts->to);
+    for (gsize i = 0; i < vmf_catalogue_rows; i++) {
+        VmfJudge judge = {facts, report, &vmf_catalogue[i]};
+        guint before = report->findings->len;
+        if (!definition_only || vmf_catalogue[i].offline)
+            vmf_catalogue[i].judge(&judge);
+        else
+            vmf_judge_add(&judge, VMF_RESULT_NOT_APPLICABLE, NULL, NULL, ONLY_A_DEFINITION);
+        g_assert(report->findings->len > before);
+    }
+    return report;
+}
+
+VmfReport *
+vmf_judge(const VmfCheckCase *facts)
+{
+    return judge_all(facts, FALSE);
+}
+
+VmfReport *
+vmf_judge_definition(const VmfLocalPolicy *policy, const VmfFactVm *vm)
+{
+    VmfCheckCase facts = {.policy = policy, .vm = vm, .from = "", .to = ""};
+    return judge_all(&facts, TRUE);
+}
