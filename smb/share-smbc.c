@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/share-smbc.h"
 
-#include "smb/ticket-times.h"
+#include "smb/smbc-context.h"
 #include "src/base/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libsmbclient.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -36,16 +35,6 @@
 #define KEEPALIVE_IDLE_S  5
 #define KEEPALIVE_EVERY_S 2
 #define KEEPALIVE_TRIES   3
-
-static const char configuration[] = "[global]\n"
-                                    "client min protocol = SMB3_00\n"
-                                    "client max protocol = SMB3_11\n"
-                                    "client use kerberos = required\n"
-                                    "client signing = required\n"
-                                    "disable netbios = yes\n"
-                                    "name resolve order = host\n"
-                                    "host msdfs = no\n"
-                                    "load printers = no\n";
 
 typedef struct {
     VmfShare base;
@@ -97,20 +86,6 @@ answer_from_errno(RequestKind kind, int code)
 }
 
 static const VmfShareAnswer ok_answer = {VMF_SHARE_OK, 0};
-
-/* Kerberos asks for nothing; libsmbclient insists on the function. */
-static void
-no_password(SMBCCTX *context, const char *server, const char *share, char *workgroup,
-            int workgroup_size, char *user, int user_size, char *password, int password_size)
-{
-    password[0] = '\0';
-}
-
-static int
-always_content(SMBCCTX *context, SMBCSRV *server)
-{
-    return 0;
-}
 
 static gboolean
 is_known_socket(SmbcShare *share, ino_t inode)
@@ -193,57 +168,7 @@ note_server(SMBCCTX *context, SMBCSRV *server, const char *name, const char *sha
 static SMBCCTX *
 make_context(void *user_data)
 {
-    SMBCCTX *context = smbc_new_context();
-    if (context == NULL)
-        return NULL;
-    smbc_setDebug(context, 0);
-    smbc_setPort(context, SMB_PORT);
-    smbc_setTimeout(context, REQUEST_TIMEOUT_S * 1000);
-    smbc_setOptionUseKerberos(context, 1);
-    smbc_setOptionFallbackAfterKerberos(context, 0);
-    smbc_setOptionNoAutoAnonymousLogin(context, 1);
-    smbc_setOptionUseCCache(context, 1);
-    smbc_setOptionOneSharePerServer(context, 0);
-    smbc_setOptionSmbEncryptionLevel(context, SMBC_ENCRYPTLEVEL_REQUIRE);
-    smbc_setOptionUserData(context, user_data);
-    smbc_setFunctionAuthDataWithContext(context, no_password);
-    smbc_setFunctionCheckServer(context, always_content);
-    if (smbc_init_context(context) == NULL ||
-        !smbc_setOptionProtocols(context, "SMB3_00", "SMB3_11")) {
-        smbc_free_context(context, 1);
-        return NULL;
-    }
-    return context;
-}
-
-static gboolean
-server_has_address(const char *server, GError **error)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    int code = getaddrinfo(server, NULL, &hints, &found);
-    if (found != NULL)
-        freeaddrinfo(found);
-    if (code != 0)
-        g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
-                    "the file server '%s' has no address: %s; check the name and this host's DNS",
-                    server, gai_strerror(code));
-    return code == 0;
-}
-
-static gboolean
-ticket_is_usable(const char *server, VmfTicketTimes *times, GError **error)
-{
-    if (!vmf_ticket_times_read(server, times, error))
-        return FALSE;
-    gint64 left = times->end - g_get_real_time() / G_USEC_PER_SEC;
-    if (left >= VMF_TICKET_MIN_LEFT_S)
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_AUTH,
-                "the Kerberos ticket for the file server '%s' ends in %" G_GINT64_FORMAT
-                " s, too soon to be used: vmferryd renews it; see its log for why it has not",
-                server, left);
-    return FALSE;
+    return vmf_smbc_context_new(REQUEST_TIMEOUT_S * 1000, VMF_SMBC_SEALED, user_data);
 }
 
 static gint64
@@ -259,8 +184,7 @@ smbc_session_new(VmfShare *base, GError **error)
     SmbcShare *share = (SmbcShare *)base;
     VmfTicketTimes times;
 
-    if (!server_has_address(share->server, error) ||
-        !ticket_is_usable(share->server, &times, error))
+    if (!vmf_smbc_server_is_ready(share->server, &times, error))
         return NULL;
     SmbcSession *session = g_new0(SmbcSession, 1);
     session->base.ops = share->base.ops;
@@ -464,25 +388,10 @@ static const VmfShareOps smbc_ops = {
     .flush = smbc_flush_file,
 };
 
-static gboolean
-write_configuration(const char *work_dir, GError **error)
-{
-    g_autofree gchar *folder = g_build_filename(work_dir, ".smb", NULL);
-    g_autofree gchar *path = g_build_filename(folder, "smb.conf", NULL);
-    g_autoptr(GError) cause = NULL;
-
-    if (g_mkdir_with_parents(folder, 0700) == 0 &&
-        g_file_set_contents(path, configuration, -1, &cause) && g_setenv("HOME", work_dir, TRUE))
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot write '%s': %s", path,
-                cause != NULL ? cause->message : g_strerror(errno));
-    return FALSE;
-}
-
 VmfShare *
 vmf_share_smbc_new(const char *server, const char *work_dir, GError **error)
 {
-    if (!write_configuration(work_dir, error))
+    if (!vmf_smbc_configure(work_dir, FALSE, error))
         return NULL;
     SMBCCTX *idle = make_context(NULL);
     if (idle == NULL) {

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "smb/share-probe.h"
+
+#include "smb/share-probe-wire.h"
+#include "smb/share-url.h"
+#include "src/base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <grp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEFAULT_RUN_DIR    "/run/vmferry"
+#define DEFAULT_TIMEOUT_MS 20000
+
+/* ---- what is asked ---- */
+
+/* Of a file, or of a folder that may be the share's root. */
+static VmfShareUrl *
+parse(const VmfFactFile *file, GError **error)
+{
+    if (file->role != VMF_FACT_ROLE_FOLDER)
+        return vmf_share_url_parse(file->url, error);
+    g_autofree gchar *inside = g_strconcat(file->url, "/x", NULL);
+    return vmf_share_url_parse(inside, error);
+}
+
+static VmfFactProbe *
+new_probe(const VmfFactFile *file)
+{
+    VmfFactProbe *probe = vmf_fact_probe_new();
+    vmf_fact_set(&probe->url, file->url);
+    probe->folder = file->role == VMF_FACT_ROLE_FOLDER;
+    return probe;
+}
+
+static gboolean
+judge(const VmfLocalPolicy *policy, const VmfFactFile *file, guint before, VmfShareUrl **url,
+      GError **error)
+{
+    *url = parse(file, error);
+    if (*url == NULL ||
+        !vmf_local_policy_judge_share(policy, (*url)->server, (*url)->share, file->url, error))
+        return FALSE;
+    if (before < VMF_SHARE_PROBE_MAX_FILES)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_UNSUPPORTED, "a VM has at most %d files on shares",
+                VMF_SHARE_PROBE_MAX_FILES);
+    return FALSE;
+}
+
+/* Every file with a url gets its probe; those that may be asked for go into the request. */
+static GVariant *
+make_request(const VmfLocalPolicy *policy, const VmfFactVm *vm, GPtrArray *probes)
+{
+    GVariantBuilder files;
+    guint n = 0;
+    g_variant_builder_init(&files, G_VARIANT_TYPE("a(ssssb)"));
+    for (guint i = 0; i < vm->files->len; i++) {
+        const VmfFactFile *file = g_ptr_array_index(vm->files, i);
+        g_autoptr(VmfShareUrl) url = NULL;
+        g_autoptr(GError) error = NULL;
+        if (file->url[0] == '\0')
+            continue;
+        VmfFactProbe *probe = new_probe(file);
+        g_ptr_array_add(probes, probe);
+        probe->allowed = judge(policy, file, n, &url, &error);
+        if (!probe->allowed) {
+            vmf_fact_set(&probe->reason, error->message);
+            continue;
+        }
+        const char *role = file->role == VMF_FACT_ROLE_FOLDER   ? "folder"
+                           : file->role == VMF_FACT_ROLE_RECORD ? "record"
+                                                                : "file";
+        g_variant_builder_add(&files, "(ssssb)", role, file->url, url->server, url->share,
+                              file->writable && file->role != VMF_FACT_ROLE_FOLDER);
+        n++;
+    }
+    if (n == 0) {
+        g_variant_builder_clear(&files);
+        return NULL;
+    }
+    return g_variant_ref_sink(g_variant_new("(sa(ssssb))", vm->uuid, &files));
+}
+
+/* ---- the process ---- */
+
+/* In the child, between fork and exec: only what is safe there. */
+static void
+become_user(gpointer data)
+{
+    const VmfShareProbe *probe = data;
+    umask(0077);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        _exit(126);
+    if (geteuid() == probe->run_uid && getegid() == probe->run_gid)
+        return;
+    if (setgroups(0, NULL) != 0 || setresgid(probe->run_gid, probe->run_gid, probe->run_gid) != 0 ||
+        setresuid(probe->run_uid, probe->run_uid, probe->run_uid) != 0)
+        _exit(126);
+}
+
+static gchar **
+make_environment(const VmfShareProbe *probe, const char *run_dir)
+{
+    g_autofree gchar *own = g_build_filename(run_dir, "smb.cc", NULL);
+    g_autofree gchar *cache = g_strconcat("FILE:", probe->ccache != NULL ? probe->ccache : own,
+                                          NULL);
+    const char *krb5_config = g_getenv("KRB5_CONFIG");
+    gchar **environment = NULL;
+    environment = g_environ_setenv(environment, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin", TRUE);
+    environment = g_environ_setenv(environment, "LC_ALL", "C.UTF-8", TRUE);
+    environment = g_environ_setenv(environment, "KRB5CCNAME", cache, TRUE);
+    if (krb5_config != NULL)
+        environment = g_environ_setenv(environment, "KRB5_CONFIG", krb5_config, TRUE);
+    return environment;
+}
+
+static int
+request_file(GVariant *request, GError **error)
+{
+    int fd = memfd_create("share-probe", MFD_CLOEXEC);
+    if (fd >= 0 && vmf_probe_write(fd, request, error) && lseek(fd, 0, SEEK_SET) == 0)
+        return fd;
+    if (error != NULL && *error == NULL)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "vmferry-share-probe: no request: %s",
+                    g_strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* Ends the process if it has not ended, and waits for it. Returns: why it gave no answer. */
+static gchar *
+end_process(GPid child, gboolean kill_it)
+{
+    int status = 0;
+    if (kill_it)
+        kill(child, SIGKILL);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFSIGNALED(status))
+        return g_strdup_printf("it ended by signal %d", WTERMSIG(status));
+    return g_strdup_printf("it ended with status %d", WEXITSTATUS(status));
+}
+
+static GVariant *
+talk(GPid child, int out, gint64 deadline_us, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    GVariant *answer = vmf_probe_read(out, VMF_PROBE_ANSWER, VMF_PROBE_ANSWER_MAX, deadline_us,
+                                      &cause);
+    g_autofree gchar *end = end_process(child, answer == NULL);
+    if (answer == NULL && cause != NULL)
+        g_set_error(error, VMF_ERROR, cause->code, "%s%s%s", cause->message,
+                    cause->code == VMF_ERROR_UNREACHABLE ? " from the file server" : "; ",
+                    cause->code == VMF_ERROR_UNREACHABLE ? "" : end);
+    return answer;
+}
+
+static GVariant *
+run_in(const VmfShareProbe *probe, const char *run_dir, const char *folder, GVariant *request,
+       GError **error)
+{
+    guint timeout_ms = probe->timeout_ms != 0 ? probe->timeout_ms : DEFAULT_TIMEOUT_MS;
+    gint64 deadline_us = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    g_auto(GStrv) environment = make_environment(probe, run_dir);
+    const char *argv[] = {probe->program != NULL ? probe->program : VMF_SHARE_PROBE, folder, NULL};
+    g_autoptr(GError) cause = NULL;
+    GPid child;
+    int out = -1, in = request_file(request, error);
+    if (in < 0)
+        return NULL;
+    gboolean started = g_spawn_async_with_pipes_and_fds(
+        "/", argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD, become_user,
+        (gpointer)probe, in, -1, -1, NULL, NULL, 0, &child, NULL, &out, NULL, &cause);
+    close(in);
+    if (!started) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "'%s' cannot be started: %s", argv[0],
+                    cause->message);
+        return NULL;
+    }
+    GVariant *answer = talk(child, out, deadline_us, error);
+    close(out);
+    return answer;
+}
+
+/* What the process left: the folder was the other user's, so nothing is followed. */
+static void
+remove_folder(const char *folder)
+{
+    static const char *const parts[] = {"clear/.smb/smb.conf", "clear/.smb", "clear",
+                                        ".smb/smb.conf",       ".smb",       ""};
+    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autofree gchar *path = g_build_filename(folder, parts[i], NULL);
+        g_remove(path);
+    }
+}
+
+static GVariant *
+run(const VmfShareProbe *probe, GVariant *request, GError **error)
+{
+    const char *run_dir = probe->run_dir != NULL ? probe->run_dir : DEFAULT_RUN_DIR;
+    g_autofree gchar *folder = g_build_filename(run_dir, "probe-XXXXXX", NULL);
+    if (g_mkdtemp(folder) == NULL || chown(folder, probe->run_uid, probe->run_gid) != 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot make a folder '%s': %s", folder,
+                    g_strerror(errno));
+        return NULL;
+    }
+    GVariant *answer = run_in(probe, run_dir, folder, request, error);
+    remove_folder(folder);
+    return answer;
+}
+
+/* ---- its answer ---- */
+
+static gboolean
+take_shares(GVariant *list, GPtrArray *shares, GError **error)
+{
+    for (gsize i = 0; i < g_variant_n_children(list); i++) {
+        g_autoptr(GVariant) dict = g_variant_get_child_value(list, i);
+        VmfFactShare *share = vmf_fact_share_from_variant(dict, error);
+        if (share == NULL)
+            return FALSE;
+        g_ptr_array_add(shares, share);
+    }
+    return TRUE;
+}
+
+/* The answers are in the order of the request, and say each for which file they are. */
+static gboolean
+take_probes(GVariant *list, GPtrArray *probes, GError **error)
+{
+    gsize taken = 0;
+    for (guint i = 0; i < probes->len; i++) {
+        VmfFactProbe *asked = g_ptr_array_index(probes, i);
+        if (!asked->allowed)
+            continue;
+        g_autoptr(GVariant) dict = taken < g_variant_n_children(list)
+                                       ? g_variant_get_child_value(list, taken++)
+                                       : NULL;
+        g_autoptr(VmfFactProbe) answer = dict != NULL ? vmf_fact_probe_from_variant(dict, error)
+                                                      : NULL;
+        if (answer == NULL || strcmp(answer->url, asked->url) != 0) {
+            if (error != NULL && *error == NULL)
+                g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                            "vmferry-share-probe says nothing about '%s'", asked->url);
+            return FALSE;
+        }
+        answer->allowed = TRUE;
+        answer->folder = asked->folder;
+        vmf_fact_probe_free(asked);
+        probes->pdata[i] = g_steal_pointer(&answer);
+    }
+    return TRUE;
+}
+
+static gboolean
+take_answer(GVariant *answer, VmfFactView *view, GError **error)
+{
+    g_autoptr(GVariant) shares = g_variant_get_child_value(answer, 0);
+    g_autoptr(GVariant) probes = g_variant_get_child_value(answer, 1);
+    g_autoptr(GVariant) record = g_variant_get_child_value(answer, 2);
+    g_autoptr(VmfFactOwner) owner = vmf_fact_owner_from_variant(record, error);
+    if (owner == NULL || !take_shares(shares, view->shares, error) ||
+        !take_probes(probes, view->probes, error))
+        return FALSE;
+    VmfFactOwner empty = view->owner;
+    view->owner = *owner;
+    *owner = empty;
+    return TRUE;
+}
+
+/* Nothing was learned: each file that was asked for says why. */
+static void
+give_up(VmfFactView *view, const char *why)
+{
+    vmf_fact_set(&view->owner.reason, why);
+    for (guint i = 0; i < view->probes->len; i++) {
+        VmfFactProbe *probe = g_ptr_array_index(view->probes, i);
+        if (probe->allowed)
+            vmf_fact_set(&probe->reason, why);
+    }
+}
+
+/* Each share of the VM has its facts, also those that were not connected to. */
+static void
+complete_shares(const VmfFactVm *vm, const char *why, VmfFactView *view)
+{
+    for (guint i = 0, n = 0; i < vm->files->len; i++) {
+        const VmfFactFile *file = g_ptr_array_index(vm->files, i);
+        if (file->url[0] == '\0')
+            continue;
+        const VmfFactProbe *probe = g_ptr_array_index(view->probes, n++);
+        g_autoptr(VmfShareUrl) url = parse(file, NULL);
+        gboolean known = url == NULL;
+        for (guint j = 0; !known && j < view->shares->len; j++) {
+            const VmfFactShare *share = g_ptr_array_index(view->shares, j);
+            known = strcmp(share->server, url->server) == 0 &&
+                    g_ascii_strcasecmp(share->share, url->share) == 0;
+        }
+        if (known)
+            continue;
+        VmfFactShare *share = vmf_fact_share_new();
+        vmf_fact_set(&share->server, url->server);
+        vmf_fact_set(&share->share, url->share);
+        vmf_fact_set(&share->reason, probe->reason[0] != '\0' ? probe->reason : why);
+        g_ptr_array_add(view->shares, share);
+    }
+}
+
+void
+vmf_share_probe_run(const VmfShareProbe *probe, const VmfLocalPolicy *policy, const VmfFactVm *vm,
+                    VmfFactView *view)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) request = make_request(policy, vm, view->probes);
+    g_autoptr(GVariant) answer = request != NULL ? run(probe, request, &error) : NULL;
+    if (request == NULL)
+        vmf_fact_set(&view->owner.reason, "no file of the VM is on a share that may be asked");
+    else if (answer == NULL || !take_answer(answer, view, &error))
+        give_up(view, error != NULL ? error->message : "vmferry-share-probe gave no answer");
+    complete_shares(vm, error != NULL ? error->message : "", view);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * vmferryd's side of the share probe, with programs in its place that misbehave: whatever they do,
+ * every file gets its facts or the reason why there are none. The real one is asked in tests/lab.
+ */
+#include "smb/share-probe.h"
+#include "smb/share-probe-wire.h"
+#include "src/base/error.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    gchar *folder;
+    gchar *program;
+    VmfLocalPolicy *policy;
+    VmfFactVm *vm;
+    VmfFactView *view;
+} Fixture;
+
+static void
+add_file(Fixture *f, VmfFactRole role, const char *url, gboolean writable)
+{
+    VmfFactFile *file = vmf_fact_file_new();
+    file->role = role;
+    file->writable = writable;
+    vmf_fact_set(&file->url, url);
+    vmf_fact_set(&file->place, url);
+    g_ptr_array_add(f->vm->files, file);
+}
+
+static void
+set_up(Fixture *f, gconstpointer unused)
+{
+    static const char policy[] = "[vmferry]\ngroup=VM Hosts\n[shares]\nallow=//fs1.lab.test/vms\n";
+    g_autoptr(GError) error = NULL;
+    f->folder = g_dir_make_tmp("vmferry-probe-XXXXXX", &error);
+    g_assert_no_error(error);
+    f->program = g_build_filename(f->folder, "program", NULL);
+    f->policy = vmf_local_policy_parse(policy, strlen(policy), "test.conf", &error);
+    g_assert_no_error(error);
+    f->vm = vmf_fact_vm_new();
+    f->view = vmf_fact_view_new();
+    vmf_fact_set(&f->vm->uuid, "11111111-2222-4333-8444-555555555555");
+}
+
+static void
+tear_down(Fixture *f, gconstpointer unused)
+{
+    g_remove(f->program);
+    g_assert_cmpint(g_rmdir(f->folder), ==, 0); /* nothing else was left in it */
+    g_free(f->folder);
+    g_free(f->program);
+    vmf_local_policy_free(f->policy);
+    vmf_fact_vm_free(f->vm);
+    vmf_fact_view_free(f->view);
+}
+
+/* @script: what the program does with the request on its standard input */
+static void
+run(Fixture *f, const char *script, guint timeout_ms)
+{
+    g_autofree gchar *text = g_strconcat("#!/bin/sh\n", script, "\n", NULL);
+    g_assert_true(
+        g_file_set_contents_full(f->program, text, -1, G_FILE_SET_CONTENTS_NONE, 0700, NULL));
+    const VmfShareProbe probe = {.program = f->program,
+                                 .run_dir = f->folder,
+                                 .timeout_ms = timeout_ms,
+                                 .run_uid = getuid(),
+                                 .run_gid = getgid()};
+    vmf_share_probe_run(&probe, f->policy, f->vm, f->view);
+}
+
+static const VmfFactProbe *
+nth(const Fixture *f, guint i)
+{
+    g_assert_cmpuint(i, <, f->view->probes->len);
+    return g_ptr_array_index(f->view->probes, i);
+}
+
+static void
+assert_reason(const char *reason, const char *says)
+{
+    if (strstr(reason, says) == NULL)
+        g_error("'%s' does not say '%s'", reason, says);
+}
+
+static void
+test_silent(Fixture *f, gconstpointer unused)
+{
+    add_file(f, VMF_FACT_ROLE_DISK, "smb://fs1.lab.test/vms/web1/a.raw", TRUE);
+    gint64 since = g_get_monotonic_time();
+    run(f, "exec sleep 60", 200);
+    g_assert_cmpint(g_get_monotonic_time() - since, <, 20 * G_USEC_PER_SEC);
+    assert_reason(nth(f, 0)->reason, "no answer in time from the file server");
+    assert_reason(f->view->owner.reason, "no answer in time");
+    const VmfFactShare *share = g_ptr_array_index(f->view->shares, 0);
+    assert_reason(share->reason, "no answer in time");
+    g_assert_cmpstr(share->server, ==, "fs1.lab.test");
+}
+
+static void
+test_bad_answers(Fixture *f, gconstpointer unused)
+{
+    static const struct {
+        const char *script, *says;
+    } cases[] = {
+        {"exit 3", "it ended without an answer; it ended with status 3"},
+        {"kill -9 $$", "it ended by signal 9"},
+        {"echo hello", "its answer is not of its form"},
+        {"head -c 17000000 /dev/zero", "it says too much"},
+        {"printf '\\000'", "its answer is not of its form"},
+    };
+    add_file(f, VMF_FACT_ROLE_DISK, "smb://fs1.lab.test/vms/web1/a.raw", TRUE);
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_ptr_array_set_size(f->view->probes, 0);
+        g_ptr_array_set_size(f->view->shares, 0);
+        run(f, cases[i].script, 10000);
+        assert_reason(nth(f, 0)->reason, cases[i].says);
+    }
+}
+
+/* The computer account goes to no server that the policy file does not name, and nowhere else. */
+static void
+test_not_allowed(Fixture *f, gconstpointer unused)
+{
+    add_file(f, VMF_FACT_ROLE_DISK, "smb://evil.example.com/vms/web1/a.raw", TRUE);
+    add_file(f, VMF_FACT_ROLE_FOLDER, "smb://fs1.lab.test/other", TRUE);
+    add_file(f, VMF_FACT_ROLE_DISK, "smb://fs1.lab.test/vms/../other/x", TRUE);
+    add_file(f, VMF_FACT_ROLE_CDROM, "", FALSE);
+    g_autofree gchar *trace = g_build_filename(f->folder, "was-run", NULL);
+    g_autofree gchar *script = g_strdup_printf("touch '%s'", trace);
+    run(f, script, 10000);
+    g_assert_false(g_file_test(trace, G_FILE_TEST_EXISTS));
+    g_assert_cmpuint(f->view->probes->len, ==, 3);
+    for (guint i = 0; i < 3; i++) {
+        g_assert_false(nth(f, i)->allowed);
+        g_assert_cmpstr(nth(f, i)->reason, !=, "");
+    }
+    g_assert_cmpuint(f->view->shares->len, ==, 2);
+    assert_reason(f->view->owner.reason, "no file of the VM is on a share that may be asked");
+}
+
+/* An answer about another file is none. */
+static void
+test_other_file(Fixture *f, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree gchar *path = g_build_filename(f->folder, "answer", NULL);
+    g_autofree gchar *script = g_strdup_printf("cat '%s'; rm '%s'", path, path);
+    g_autoptr(VmfFactProbe) probe = vmf_fact_probe_new();
+    g_autoptr(VmfFactOwner) owner = vmf_fact_owner_new();
+    GVariantBuilder shares, probes;
+    vmf_fact_set(&probe->url, "smb://fs1.lab.test/vms/web1/b.raw");
+    g_variant_builder_init(&shares, G_VARIANT_TYPE("aa{sv}"));
+    g_variant_builder_init(&probes, G_VARIANT_TYPE("aa{sv}"));
+    g_variant_builder_add_value(&probes, vmf_fact_probe_to_variant(probe));
+    g_autoptr(GVariant) answer = g_variant_ref_sink(
+        g_variant_new("(aa{sv}aa{sv}@a{sv})", &shares, &probes, vmf_fact_owner_to_variant(owner)));
+    g_assert_true(g_file_set_contents(path, g_variant_get_data(answer),
+                                      (gssize)g_variant_get_size(answer), &error));
+    add_file(f, VMF_FACT_ROLE_DISK, "smb://fs1.lab.test/vms/web1/a.raw", TRUE);
+    run(f, script, 10000);
+    assert_reason(nth(f, 0)->reason, "says nothing about 'smb://fs1.lab.test/vms/web1/a.raw'");
+}
+
+static void
+test_too_many(Fixture *f, gconstpointer unused)
+{
+    for (guint i = 0; i < VMF_SHARE_PROBE_MAX_FILES + 5; i++) {
+        g_autofree gchar *url = g_strdup_printf("smb://fs1.lab.test/vms/web1/%u.raw", i);
+        add_file(f, VMF_FACT_ROLE_DISK, url, TRUE);
+    }
+    run(f, "exit 1", 10000);
+    g_assert_true(nth(f, VMF_SHARE_PROBE_MAX_FILES - 1)->allowed);
+    assert_reason(nth(f, VMF_SHARE_PROBE_MAX_FILES)->reason, "at most 256 files");
+}
+
+/* What the program is told: UUID, and each file with its role, server and share. */
+static void
+test_request(Fixture *f, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree gchar *path = g_build_filename(f->folder, "request", NULL);
+    g_autofree gchar *script = g_strdup_printf("cat > '%s'", path);
+    g_autofree gchar *bytes = NULL;
+    gsize size;
+    add_file(f, VMF_FACT_ROLE_DISK, "smb://fs1.lab.test/vms/web1/a.raw", TRUE);
+    add_file(f, VMF_FACT_ROLE_BACKING, "smb://fs1.lab.test/vms/web1/b.raw", FALSE);
+    add_file(f, VMF_FACT_ROLE_FOLDER, "smb://fs1.lab.test/vms", TRUE);
+    run(f, script, 10000);
+    g_assert_true(g_file_get_contents(path, &bytes, &size, &error));
+    g_autoptr(GVariant) request = g_variant_ref_sink(
+        g_variant_new_from_data(G_VARIANT_TYPE(VMF_PROBE_REQUEST), bytes, size, FALSE, NULL, NULL));
+    g_autofree gchar *text = g_variant_print(request, FALSE);
+    g_assert_cmpstr(text, ==,
+                    "('11111111-2222-4333-8444-555555555555', ["
+                    "('file', 'smb://fs1.lab.test/vms/web1/a.raw', 'fs1.lab.test', 'vms', true), "
+                    "('file', 'smb://fs1.lab.test/vms/web1/b.raw', 'fs1.lab.test', 'vms', false), "
+                    "('folder', 'smb://fs1.lab.test/vms', 'fs1.lab.test', 'vms', false)])");
+    g_remove(path);
+}
+
+#define ADD(name, test) g_test_add(name, Fixture, NULL, set_up, test, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("/share-probe/silent-program/killed-in-time", test_silent);
+    ADD("/share-probe/bad-answers/reason", test_bad_answers);
+    ADD("/share-probe/share-not-allowed/never-asked", test_not_allowed);
+    ADD("/share-probe/answer-about-another-file/reason", test_other_file);
+    ADD("/share-probe/too-many-files/reason", test_too_many);
+    ADD("/share-probe/request/complete", test_request);
+    return g_test_run();
+}
