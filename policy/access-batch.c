@@ -222,8 +222,9 @@ vmf_access_batch_line(VmfAccessBatch *batch, char *text, gsize size, guint64 num
     vmf_json_line_init(&line, text, size);
     vmf_token_clear(batch->token);
     if (!read_question(batch, &line, &question)) {
-        g_autofree gchar *why = g_strdup_printf("byte %u: %s", (guint)(line.at - line.start) + 1,
-                                                line.why);
+        g_autofree gchar *key = question.key ? g_strdup_printf("\"%.64s\": ", question.key) : NULL;
+        g_autofree gchar *why = g_strdup_printf("byte %u: %s%s", (guint)(line.at - line.start) + 1,
+                                                key ? key : "", line.why);
         vmf_access_batch_refuse(number, why, out);
         return FALSE;
     }

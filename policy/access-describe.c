@@ -85,7 +85,7 @@ append_reason(GString *out, const VmfSecurityDescriptor *sd, const VmfAccess *ac
         g_string_append(out, "the list is NULL: everyone may do everything");
         break;
     case VMF_ACCESS_NOTHING_ASKED:
-        g_string_append(out, "no right is asked for");
+        g_string_append(out, "no right in particular is asked for");
         break;
     case VMF_ACCESS_PARENT:
         g_string_append(out, "the folder's list gives what the file's list does not");
