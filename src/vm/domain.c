@@ -577,3 +577,15 @@ vmf_domain_cpu_xml(const VmfDomain *domain)
     const VmfXmlNode *cpu = vmf_xml_node_find(domain->root, "cpu");
     return cpu != NULL ? vmf_xml_node_write(cpu) : NULL;
 }
+
+const char *
+vmf_domain_loader(const VmfDomain *domain)
+{
+    return vmf_xml_node_find_text(domain->root, "os/loader");
+}
+
+const char *
+vmf_domain_nvram_template(const VmfDomain *domain)
+{
+    return vmf_xml_node_find_attribute(domain->root, "os/nvram", "template");
+}

@@ -116,5 +116,9 @@ const VmfDomainInterface *vmf_domain_interface(const VmfDomain *domain, guint in
 /** vmf_domain_cpu_xml() - the <cpu> element from the model. Returns: (transfer full) (nullable) */
 gchar *vmf_domain_cpu_xml(const VmfDomain *domain);
 
+/* Firmware that the rules allow, by its path on the host; NULL: none. Owned by @domain */
+const char *vmf_domain_loader(const VmfDomain *domain);
+const char *vmf_domain_nvram_template(const VmfDomain *domain);
+
 /** vmf_domain_unit_bytes() - bytes of a unit libvirt knows; NULL: KiB; K without B is 1024 */
 guint64 vmf_domain_unit_bytes(const char *unit);

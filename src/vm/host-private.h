@@ -24,6 +24,10 @@ struct VmfHost {
     gboolean returning;
     GThread *returner; /* connects again after a loss, while there are subscribers */
 
+    GMutex memory;          /* guards the next two; never held while libvirt waits */
+    GHashTable *remembered; /* what this libvirtd answered, by question */
+    virConnectPtr of;       /* whose answers they are; compared only */
+
     GRecMutex dispatch;     /* held while subscribers are called: see vmf_host_unsubscribe() */
     GPtrArray *subscribers; /* of Subscriber; guarded by dispatch */
     guint last_id;
@@ -34,6 +38,15 @@ virConnect *vmf_host_connection(VmfHost *host, GError **error);
 
 /* By UUID, else by name; the connection lives as long as the domain. (transfer full) */
 virDomain *vmf_host_domain(VmfHost *host, const char *uuid_or_name, GError **error);
+
+/*
+ * An answer that a running libvirtd does not change: asked for once per connection. @ask's result is
+ * to be freed with free(); NULL is an error with libvirt's text, and is not remembered.
+ * (transfer full)
+ */
+gchar *vmf_host_remembered(VmfHost *host, virConnect *conn, const char *question,
+                           char *(*ask)(virConnect *conn, gconstpointer data), gconstpointer data,
+                           GError **error);
 
 /* host-events.c: called with a new connection, before anybody else has it */
 gboolean vmf_host_events_attach(VmfHost *host, virConnect *conn, int *event_id, GError **error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/vm/host-private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <libvirt-glib/libvirt-glib.h>
@@ -34,6 +35,8 @@ vmf_host_new(const char *uri)
     g_atomic_ref_count_init(&host->references);
     host->uri = g_strdup(uri != NULL ? uri : DEFAULT_URI);
     g_mutex_init(&host->state);
+    g_mutex_init(&host->memory);
+    host->remembered = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_cond_init(&host->changed);
     g_rec_mutex_init(&host->dispatch);
     host->subscribers = g_ptr_array_new();
@@ -68,6 +71,8 @@ vmf_host_unref(VmfHost *host)
     g_rec_mutex_clear(&host->dispatch);
     g_cond_clear(&host->changed);
     g_mutex_clear(&host->state);
+    g_mutex_clear(&host->memory);
+    g_hash_table_unref(host->remembered);
     g_free(host->uri);
     g_free(host);
 }
@@ -133,6 +138,40 @@ vmf_host_connection(VmfHost *host, GError **error)
         return NULL;
     }
     return install(host, fresh, event_id);
+}
+
+static gchar *
+recall(VmfHost *host, virConnect *conn, const char *question)
+{
+    g_mutex_lock(&host->memory);
+    if (host->of != conn)
+        g_hash_table_remove_all(host->remembered);
+    host->of = conn;
+    gchar *answer = g_strdup(g_hash_table_lookup(host->remembered, question));
+    g_mutex_unlock(&host->memory);
+    return answer;
+}
+
+gchar *
+vmf_host_remembered(VmfHost *host, virConnect *conn, const char *question,
+                    char *(*ask)(virConnect *conn, gconstpointer data), gconstpointer data,
+                    GError **error)
+{
+    gchar *answer = recall(host, conn, question);
+    if (answer != NULL)
+        return answer;
+    char *fresh = ask(conn, data);
+    if (fresh == NULL) {
+        vmf_libvirt_set_error(error, "libvirt does not tell its %s", question);
+        return NULL;
+    }
+    answer = g_strdup(fresh);
+    free(fresh);
+    g_mutex_lock(&host->memory);
+    if (host->of == conn)
+        g_hash_table_replace(host->remembered, g_strdup(question), g_strdup(answer));
+    g_mutex_unlock(&host->memory);
+    return answer;
 }
 
 /* @absent: (out): libvirt answered, and knows no such domain. Cleaning up forgets libvirt's error. */

@@ -63,7 +63,7 @@ run(Fixture *f, const char *script, guint timeout_ms)
 {
     g_autofree gchar *text = g_strconcat("#!/bin/sh\n", script, "\n", NULL);
     g_assert_true(
-        g_file_set_contents_full(f->program, text, -1, G_FILE_SET_CONTENTS_NONE, 0700, NULL));
+        g_file_set_contents_full(f->program, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0700, NULL));
     const VmfShareProbe probe = {.program = f->program,
                                  .run_dir = f->folder,
                                  .timeout_ms = timeout_ms,

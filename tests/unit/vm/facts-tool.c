@@ -23,6 +23,10 @@
 
 #include "smb/share-probe.h"
 #include "src/vm/definition-facts.h"
+#include "src/vm/fit-facts.h"
+#include "src/vm/live-facts.h"
+#include "src/vm/machine-facts.h"
+#include "src/vm/route-facts.h"
 
 static void
 print(const char *name, GVariant *dict, gint64 since_us)
@@ -96,6 +100,67 @@ run_share(char **args, GError **error)
     return TRUE;
 }
 
+/* Twice: the second time shows what is remembered. */
+static gboolean
+run_machine(char **args, GError **error)
+{
+    g_autoptr(VmfHost) host = vmf_host_new(NULL);
+    for (guint i = 0; i < 2; i++) {
+        g_autoptr(VmfFactMachine) machine = vmf_fact_machine_new();
+        gint64 since_us = g_get_monotonic_time();
+        vmf_machine_facts_gather(host, machine);
+        print("machine", vmf_fact_machine_to_variant(machine), since_us);
+    }
+    return TRUE;
+}
+
+static gboolean
+run_vm(char **args, GError **error)
+{
+    static const VmfDomainRules rules = {.run_dir = "/run/vmferry"};
+    g_autoptr(VmfHost) host = vmf_host_new(NULL);
+    for (guint i = 0; i < 2; i++) {
+        g_autoptr(VmfFactVm) vm = vmf_fact_vm_new();
+        gint64 since_us = g_get_monotonic_time();
+        vmf_vm_facts_gather(host, args[0], &rules, vm, NULL);
+        print("vm", vmf_fact_vm_to_variant(vm), since_us);
+    }
+    return TRUE;
+}
+
+static gboolean
+run_fit(char **args, GError **error)
+{
+    g_autoptr(VmfHost) host = vmf_host_new(NULL);
+    g_autoptr(VmfLocalPolicy) policy = NULL;
+    if (!policy_of(&policy, error))
+        return FALSE;
+    const char *const *kernels = (const char *const *)policy->kernels;
+    const VmfDomainRules rules = {.run_dir = "/run/vmferry", .boot_files = kernels};
+    for (guint i = 0; i < 2; i++) {
+        g_autoptr(VmfFactVm) vm = vmf_fact_vm_new();
+        g_autoptr(VmfDomain) domain = NULL;
+        g_autoptr(VmfFactFit) fit = vmf_fact_fit_new();
+        if (!definition(args[0], &rules, vm, &domain, error))
+            return FALSE;
+        gint64 since_us = g_get_monotonic_time();
+        if (domain != NULL)
+            vmf_fit_facts_gather(host, domain, vm, kernels, fit);
+        print("fit", vmf_fact_fit_to_variant(fit), since_us);
+    }
+    return TRUE;
+}
+
+static gboolean
+run_route(char **args, GError **error)
+{
+    g_autoptr(VmfFactRoute) route = vmf_fact_route_new();
+    gint64 since_us = g_get_monotonic_time();
+    vmf_route_facts_gather(args[0], route);
+    print("route", vmf_fact_route_to_variant(route), since_us);
+    return TRUE;
+}
+
 static const struct {
     const char *name;
     int arguments;
@@ -103,6 +168,10 @@ static const struct {
 } verbs[] = {
     {"definition", 1, run_definition},
     {"share", 2, run_share},
+    {"machine", 0, run_machine},
+    {"vm", 1, run_vm},
+    {"fit", 1, run_fit},
+    {"route", 1, run_route},
 };
 
 int
