@@ -117,7 +117,7 @@ judge_case(const VmfAccessCase *item)
         VmfFinding *finding = say(item, VMF_RESULT_FAIL, "does not exist",
                                   "the server has no such "
                                   "file");
-        vmf_finding_fix(finding, "virsh dumpxml %s: correct the path, or restore the file",
+        vmf_finding_fix(finding, "virsh edit %s: correct the path; or restore the file",
                         item->judge->facts->vm->name);
     } else if (vmf_access_case_contradiction(item)) {
         say_contradiction(item, why);

@@ -188,8 +188,7 @@ judge_account(VmfJudge *judge, const VmfJudgeSide *asker)
     VmfFinding *finding;
     if (fault == NULL)
         finding = vmf_judge_add(judge, VMF_RESULT_PASS, &subject, NULL,
-                                "%s is enabled, a workstation trust account of this domain",
-                                computer->account);
+                                "is enabled, a workstation trust account of this domain");
     else
         finding = vmf_judge_add(judge, VMF_RESULT_FAIL, &subject, NULL, "%s (%s), as %s sees it",
                                 fault, computer->sid, asker->fqdn);

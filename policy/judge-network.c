@@ -92,19 +92,19 @@ judge_nic(VmfJudge *judge, const VmfJudgeSide *source, const VmfJudgeSide *side,
     VmfFinding *finding;
     if (allowed[0] && !g_strv_contains((const gchar *const *)allowed, nic->name)) {
         finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, object,
-                                "(interface %s) is not among the networks VMs may use", nic->mac);
+                                "is not among the networks VMs may use (interface %s)", nic->mac);
         vmf_finding_fix(finding, "[networks] allow=...;%s in " VMF_LOCAL_POLICY_FILE, nic->name);
         return;
     }
     const VmfFactNet *here = find_net(source, nic), *there = find_net(side, nic);
     g_autofree gchar *fault = net_fault(nic, here, there);
     if (fault) {
-        finding = vmf_judge_add(judge, VMF_RESULT_FAIL, side, object, "(interface %s) %s", nic->mac,
-                                fault);
+        finding = vmf_judge_add(judge, VMF_RESULT_FAIL, side, object, "%s (interface %s)", fault,
+                                nic->mac);
         fix_net(finding, side, nic, there);
     } else {
         finding = vmf_judge_add(judge, VMF_RESULT_PASS, side, object,
-                                "(interface %s) is there and active", nic->mac);
+                                "is there and active (interface %s)", nic->mac);
     }
     if (there)
         vmf_finding_number(finding, "mtu", there->mtu);

@@ -38,9 +38,9 @@ say_not_on_share(VmfJudge *judge, const VmfFactFile *file)
 {
     g_autofree gchar *name = vmf_judge_file_name(file);
     gboolean images = file->role == VMF_FACT_ROLE_CDROM;
-    VmfFinding *finding = vmf_judge_add(
-        judge, VMF_RESULT_FAIL, NULL, file->place[0] ? file->place : name,
-        "%s is on no share: no other host can reach it%s", name, file->line ? "" : "");
+    VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL,
+                                        file->place[0] ? file->place : name,
+                                        "%s is on no share: no other host can reach it", name);
     if (file->line)
         vmf_finding_number(finding, "line", file->line);
     const char *vm = judge->facts->vm->name;
@@ -369,10 +369,10 @@ fix_durability(VmfFinding *finding, const VmfFactShare *share, const VmfShareRul
                     "TCP_KEEPIDLE=2 TCP_KEEPINTVL=1 TCP_KEEPCNT=3",
                     share->server);
     vmf_finding_fix(finding, "(on Windows: a continuously available share has both)");
-    vmf_finding_fix(finding,
-                    "then in " VMF_LOCAL_POLICY_FILE
-                    ": [share //%s/%s] durable=yes dead-client-seconds=5",
-                    share->server, share->share);
+    vmf_finding_fix(finding, "then in " VMF_LOCAL_POLICY_FILE ":");
+    vmf_finding_fix(finding, "  [share //%s/%s]", share->server, share->share);
+    vmf_finding_fix(finding, "  durable=yes");
+    vmf_finding_fix(finding, "  dead-client-seconds=5");
 }
 
 static void

@@ -7,16 +7,30 @@
 
 /* ---- VM-200 ---- */
 
+/* What is in the way, and for each the command: @verb VM ITEM @option. */
 static gboolean
-say_busy(VmfJudge *judge, gchar *const *list, const char *format, const char *fix)
+say_list(VmfJudge *judge, gchar *const *list, const char *what, const char *verb,
+         const char *option)
 {
     if (list[0] == NULL)
         return FALSE;
     g_autofree gchar *joined = g_strjoinv(", ", (gchar **)list);
-    VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, VM(judge)->name, "%s%s",
-                                        format, joined);
-    vmf_finding_fix(finding, "%s %s", fix, VM(judge)->name);
+    VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, VM(judge)->name, "%s: %s",
+                                        what, joined);
+    for (; *list; list++) /* of "vda: copy" the disk */
+        vmf_finding_fix(finding, "virsh %s %s %.*s%s", verb, VM(judge)->name,
+                        (int)strcspn(*list, ":"), *list, option);
     return TRUE;
+}
+
+static void
+say_io_errors(VmfJudge *judge, gchar *const *disks)
+{
+    g_autofree gchar *joined = g_strjoinv(", ", (gchar **)disks);
+    VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, VM(judge)->name,
+                                        "met an I/O error on: %s", joined);
+    vmf_finding_fix(finding, "virsh domblkerror %s; mend the cause; virsh resume %s",
+                    VM(judge)->name, VM(judge)->name);
 }
 
 static void
@@ -46,9 +60,9 @@ vmf_judge_vm_200(VmfJudge *judge)
         vmf_finding_fix(vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, VM(judge)->name,
                                       "libvirt has a job on it: %s", live->job),
                         "wait for it, or: virsh domjobabort %s", VM(judge)->name);
-    say_busy(judge, live->io_errors,
-             "disks met an I/O error: ", "mend the cause, then virsh domblkerror");
-    say_busy(judge, live->block_jobs, "a block job is active: ", "virsh blockjob --abort");
+    if (live->io_errors[0])
+        say_io_errors(judge, live->io_errors);
+    say_list(judge, live->block_jobs, "a block job is active on", "blockjob", " --abort");
     if (judge->report->findings->len == before)
         vmf_judge_add(judge, VMF_RESULT_PASS, NULL, VM(judge)->name,
                       "runs; no job, no I/O error, no block job");
@@ -74,7 +88,10 @@ vmf_judge_vm_210(VmfJudge *judge)
     if (vm->reason[0]) {
         VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, vm->name,
                                             "its definition cannot be read: %s", vm->reason);
-        vmf_finding_fix(finding, "virt-xml-validate FILE.xml");
+        if (judge->facts->from[0])
+            vmf_finding_fix(finding, "virsh edit %s", vm->name);
+        else
+            vmf_finding_fix(finding, "virt-xml-validate FILE.xml domain");
         return;
     }
     for (guint i = 0; i < vm->refusals->len; i++)
@@ -93,10 +110,10 @@ vmf_judge_vm_220(VmfJudge *judge)
     const VmfFactLive *live = &VM(judge)->live;
     if (!vmf_judge_known(judge, &side, VM(judge)->name, live, live->reason))
         return;
-    gboolean some = say_busy(judge, live->snapshots, "has snapshots, which stay on this host: ",
-                             "virsh snapshot-delete --metadata");
-    some |= say_busy(judge, live->checkpoints, "has checkpoints, which stay on this host: ",
-                     "virsh checkpoint-delete --metadata");
+    gboolean some = say_list(judge, live->snapshots, "has snapshots, which stay on this host",
+                             "snapshot-delete", "");
+    some |= say_list(judge, live->checkpoints, "has checkpoints, which stay on this host",
+                     "checkpoint-delete", "");
     if (!some)
         vmf_judge_add(judge, VMF_RESULT_PASS, NULL, VM(judge)->name,
                       "has no snapshots and no checkpoints");

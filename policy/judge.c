@@ -188,6 +188,27 @@ vmf_check_case(const VmfLocalPolicy *policy, const VmfFactCase *facts)
     };
 }
 
+/* What a definition that cannot be read leaves in the dark; VM-210 says what is wrong with it. */
+static gboolean
+rests_on_definition(const VmfCheck *check)
+{
+    static const char *const ids[] = {"VM-230",   "HOST-300", "HOST-310", "HOST-320",
+                                      "HOST-330", "HOST-350", NULL};
+    return check->family == VMF_FAMILY_SHARE || g_strv_contains(ids, check->id);
+}
+
+static void
+judge_one(VmfJudge *judge, gboolean definition_only)
+{
+    const VmfFactVm *vm = judge->facts->vm;
+    if (definition_only && !judge->check->offline)
+        vmf_judge_add(judge, VMF_RESULT_NOT_APPLICABLE, NULL, NULL, ONLY_A_DEFINITION);
+    else if (vm->reason[0] && rests_on_definition(judge->check))
+        vmf_judge_add(judge, VMF_RESULT_UNKNOWN, NULL, vm->name, "not known: %s", vm->reason);
+    else
+        judge->check->judge(judge);
+}
+
 static VmfReport *
 judge_all(const VmfCheckCase *facts, gboolean definition_only)
 {
@@ -198,10 +219,7 @@ judge_all(const VmfCheckCase *facts, gboolean definition_only)
     for (gsize i = 0; i < vmf_catalogue_rows; i++) {
         VmfJudge judge = {facts, report, &vmf_catalogue[i]};
         guint before = report->findings->len;
-        if (!definition_only || vmf_catalogue[i].offline)
-            vmf_catalogue[i].judge(&judge);
-        else
-            vmf_judge_add(&judge, VMF_RESULT_NOT_APPLICABLE, NULL, NULL, ONLY_A_DEFINITION);
+        judge_one(&judge, definition_only);
         g_assert(report->findings->len > before);
     }
     return report;

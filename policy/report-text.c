@@ -90,6 +90,8 @@ append_verdict(GString *out, const VmfReport *report)
         append_safe(out, report->to, "");
     }
     g_string_append_printf(out, ": %s\n", counts->len ? counts->str : "no check was made");
+    if (report->to[0] == '\0')
+        g_string_append(out, "(what needs a host was not judged: vmferry check VM --to HOST)\n");
 }
 
 gchar *
