@@ -40,11 +40,15 @@ sid_span(const char *at)
     if (g_ascii_strncasecmp(at, "S-1-", 4) != 0)
         return 0;
     const char *p = at + 4;
-    if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X'))
-        for (p += 2; g_ascii_isxdigit(*p); p++)
+    if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X')) {
+        /* 12 digits, as an authority has 48 bits; what follows may be D: */
+        const char *end = p + 2 + 12;
+        for (p += 2; p < end && g_ascii_isxdigit(*p); p++)
             ;
-    for (; g_ascii_isdigit(*p); p++)
-        ;
+    } else {
+        for (; g_ascii_isdigit(*p); p++)
+            ;
+    }
     while (p[0] == '-' && g_ascii_isdigit(p[1]))
         for (p++; g_ascii_isdigit(*p); p++)
             ;

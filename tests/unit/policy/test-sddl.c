@@ -27,6 +27,7 @@ test_written_again(void)
          "D:(OD;;0x10;;bf967aba-0de6-11d0-a285-00aa003049e2;S-1-5-11)"},
         {"O:S-1-0x123456789abc-7D:S:AI(AU;SAFA;WD;;;WD)(ML;;NW;;;HI)",
          "O:S-1-0x123456789abc-7D:S:AI(AU;SAFA;0x40000;;;S-1-1-0)(ML;;0x1;;;S-1-16-12288)"},
+        {"O:S-1-0xff0000d40014D:AI", "O:S-1-0xff0000d40014D:AI"},
         {"O:S-1-5-21-1-2-3-500D:(A;;CC;;;OW)", "O:S-1-5-21-1-2-3-500D:(A;;0x1;;;S-1-3-4)"},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
