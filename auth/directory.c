@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "auth/directory.h"
+#include "auth/directory-private.h"
 
 #include "auth/ldap-filter.h"
-#include "auth/ldap-session.h"
 #include "policy/sid.h"
 #include "src/base/error.h"
 
@@ -10,13 +9,6 @@
 
 #define GROUP_TYPE_SECURITY 0x80000000u               /* MS-ADTS 2.2.12 */
 #define IN_CHAIN            "1.2.840.113556.1.4.1941" /* LDAP_MATCHING_RULE_IN_CHAIN */
-
-struct _VmfDirectory {
-    VmfHostIdentity *me;
-    GMutex lock; /* guards what follows; held while asking */
-    VmfLdapSession *session;
-    gchar *domain_sid;
-};
 
 VmfDirectory *
 vmf_directory_new(const VmfHostIdentity *me, const char *ccache)
@@ -37,6 +29,7 @@ vmf_directory_free(VmfDirectory *directory)
     vmf_host_identity_free(directory->me);
     g_mutex_clear(&directory->lock);
     g_free(directory->domain_sid);
+    g_free(directory->domain_name);
     g_free(directory);
 }
 
@@ -53,9 +46,8 @@ vmf_computer_free(VmfComputer *computer)
     g_free(computer);
 }
 
-/* A value of @entry that must be one whole SID. */
-static gchar *
-sid_value(GBytes *value)
+gchar *
+vmf_directory_sid(GBytes *value)
 {
     gsize size, used = 0;
     const guint8 *bytes = g_bytes_get_data(value, &size);
@@ -68,7 +60,7 @@ static gchar *
 entry_sid(const VmfLdapEntry *entry, GError **error)
 {
     GPtrArray *values = vmf_ldap_entry_values(entry, "objectSid");
-    gchar *sid = values && values->len == 1 ? sid_value(values->pdata[0]) : NULL;
+    gchar *sid = values && values->len == 1 ? vmf_directory_sid(values->pdata[0]) : NULL;
     if (sid == NULL)
         g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
                     "the directory gives '%s' no valid objectSid", entry->dn);
@@ -126,7 +118,7 @@ add_token_groups(VmfDirectory *directory, VmfComputer *computer, GError **error)
         return FALSE;
     }
     for (guint i = 0; i < values->len; i++) {
-        gchar *sid = sid_value(values->pdata[i]);
+        gchar *sid = vmf_directory_sid(values->pdata[i]);
         if (sid == NULL) {
             g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
                         "the directory gives '%s' an invalid SID in tokenGroups", computer->dn);
@@ -137,9 +129,8 @@ add_token_groups(VmfDirectory *directory, VmfComputer *computer, GError **error)
     return TRUE;
 }
 
-/* "HV2$", "hv2" (which means HV2$) or "hv2.lab.test" as a filter. */
-static gchar *
-computer_filter(const char *name)
+gchar *
+vmf_directory_computer_filter(const char *name)
 {
     g_autofree gchar *safe = vmf_ldap_escape(name);
     if (strchr(name, '.') && !g_str_has_suffix(name, "$"))
@@ -153,7 +144,7 @@ computer_filter(const char *name)
 static VmfComputer *
 computer_locked(VmfDirectory *directory, const char *name, GError **error)
 {
-    g_autofree gchar *filter = computer_filter(name);
+    g_autofree gchar *filter = vmf_directory_computer_filter(name);
     const VmfLdapQuery query = {NULL, TRUE, filter, computer_attributes};
     g_autoptr(GPtrArray) entries = vmf_ldap_session_ask(directory->session, &query, error);
     if (entries == NULL)
@@ -236,8 +227,8 @@ vmf_directory_group_sid(VmfDirectory *directory, const char *name_or_sid, GError
     return sid;
 }
 
-static gchar *
-domain_sid_locked(VmfDirectory *directory, GError **error)
+gchar *
+vmf_directory_domain_sid_locked(VmfDirectory *directory, GError **error)
 {
     static const char *const wanted[] = {"objectSid", NULL};
     if (directory->domain_sid)
@@ -260,7 +251,7 @@ gchar *
 vmf_directory_domain_sid(VmfDirectory *directory, GError **error)
 {
     g_mutex_lock(&directory->lock);
-    gchar *sid = domain_sid_locked(directory, error);
+    gchar *sid = vmf_directory_domain_sid_locked(directory, error);
     g_mutex_unlock(&directory->lock);
     return sid;
 }
@@ -292,7 +283,7 @@ members_filter(const VmfLdapEntry *group, const char *group_sid, const char *dom
 static GPtrArray *
 group_computers_locked(VmfDirectory *directory, const char *group_sid, GError **error)
 {
-    g_autofree gchar *domain_sid = domain_sid_locked(directory, error);
+    g_autofree gchar *domain_sid = vmf_directory_domain_sid_locked(directory, error);
     if (domain_sid == NULL)
         return NULL;
     g_autoptr(GPtrArray) groups = NULL;

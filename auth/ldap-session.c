@@ -379,6 +379,81 @@ vmf_ldap_session_ask(VmfLdapSession *session, const VmfLdapQuery *query, GError 
     return entries;
 }
 
+/* ---- the clock ---- */
+
+static gboolean
+two_digits(const char *at, int *value)
+{
+    *value = g_ascii_isdigit(at[0]) && g_ascii_isdigit(at[1]) ? (at[0] - '0') * 10 + at[1] - '0'
+                                                              : -1;
+    return *value >= 0;
+}
+
+gint64
+vmf_ldap_time_parse(const char *text)
+{
+    int parts[7]; /* century, year, month, day, hour, minute, second */
+    gsize length = strlen(text);
+    if (length < 15 || text[length - 1] != 'Z' || strspn(text + 14, ".,0123456789") != length - 15)
+        return -1;
+    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++)
+        if (!two_digits(text + 2 * i, &parts[i]))
+            return -1;
+    g_autoptr(GDateTime) time = g_date_time_new_utc(parts[0] * 100 + parts[1], parts[2], parts[3],
+                                                    parts[4], parts[5], parts[6]);
+    return time != NULL ? g_date_time_to_unix(time) * 1000 : -1;
+}
+
+static gboolean
+ask_clock(LDAP *ld, const char *server, gint64 *ahead_ms, GError **error)
+{
+    static const char *const wanted[] = {"currentTime", NULL};
+    const VmfLdapQuery query = {"", FALSE, "(objectClass=*)", wanted};
+    g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
+    gint64 before_ms = g_get_real_time() / 1000;
+    int rc = ask_once(ld, "", &query, entries);
+    gint64 after_ms = g_get_real_time() / 1000;
+    if (rc != LDAP_SUCCESS) {
+        fail_ldap(error, ld, rc, server, "ask the time of");
+        return FALSE;
+    }
+    const char *text = entries->len == 1 ? vmf_ldap_entry_text(entries->pdata[0], "currentTime")
+                                         : NULL;
+    gint64 its_ms = text != NULL ? vmf_ldap_time_parse(text) : -1;
+    if (its_ms < 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "the domain controller '%s' does not tell its time", server);
+        return FALSE;
+    }
+    *ahead_ms = (before_ms + after_ms) / 2 - (its_ms + 500); /* it tells whole seconds */
+    return TRUE;
+}
+
+gboolean
+vmf_ldap_session_clock(VmfLdapSession *session, gint64 *ahead_ms, gchar **server, GError **error)
+{
+    GList *servers = find_servers(session, error);
+    g_autoptr(GError) reason = NULL;
+    gboolean known = FALSE;
+    guint tried = 0;
+    for (GList *at = servers; at && !known && tried < MAX_SERVERS; at = at->next, tried++) {
+        const char *name = g_srv_target_get_hostname(at->data);
+        g_clear_error(&reason);
+        LDAP *ld = new_handle(name, g_srv_target_get_port(at->data), &reason);
+        known = ld != NULL && ask_clock(ld, name, ahead_ms, &reason);
+        if (known)
+            *server = g_strdup(name);
+        if (ld)
+            ldap_unbind_ext(ld, NULL, NULL);
+    }
+    if (servers == NULL)
+        return FALSE;
+    g_resolver_free_targets(servers);
+    if (!known)
+        g_propagate_error(error, g_steal_pointer(&reason));
+    return known;
+}
+
 GPtrArray *
 vmf_ldap_entry_values(const VmfLdapEntry *entry, const char *attribute)
 {

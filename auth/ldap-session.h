@@ -53,6 +53,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfLdapSession, vmf_ldap_session_free)
  */
 GPtrArray *vmf_ldap_session_ask(VmfLdapSession *session, const VmfLdapQuery *query, GError **error);
 
+/**
+ * vmf_ldap_session_clock() - the clock of a domain controller (its rootDSE's currentTime)
+ * @ahead_ms: (out): this host's clock less its own, to within a second
+ * @server:   (out) (transfer full): which one
+ *
+ * Asked anonymously on a connection of its own: that also works when the clocks are so far apart
+ * that Kerberos does not. Returns: %FALSE with VMF_ERROR_UNREACHABLE or VMF_ERROR_PROTOCOL.
+ */
+gboolean
+vmf_ldap_session_clock(VmfLdapSession *session, gint64 *ahead_ms, gchar **server, GError **error);
+
+/** vmf_ldap_time_parse() - "20261122044700.0Z" (RFC 4517 3.3.13, in UTC). Returns: unix ms; -1: no */
+gint64 vmf_ldap_time_parse(const char *text);
+
 /** vmf_ldap_session_server() - host name of the present or last server; may be %NULL */
 const char *vmf_ldap_session_server(VmfLdapSession *session);
 

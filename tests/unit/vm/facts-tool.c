@@ -8,7 +8,7 @@
  *   facts-tool vm NAME                        a VM that libvirt has
  *   facts-tool fit FILE.xml                   whether this host could run it
  *   facts-tool route ADDRESS                  the way to a peer
- *   facts-tool keytab                         this host's keys
+ *   facts-tool keytab [FILE]                  this host's keys
  *   facts-tool directory GROUP                this host in the directory
  *   facts-tool computer NAME                  an account in the directory
  *
@@ -21,6 +21,8 @@
 
 #include <json-glib/json-glib.h>
 
+#include "auth/directory-facts.h"
+#include "auth/keytab-facts.h"
 #include "smb/share-probe.h"
 #include "src/vm/definition-facts.h"
 #include "src/vm/fit-facts.h"
@@ -161,6 +163,50 @@ run_route(char **args, GError **error)
     return TRUE;
 }
 
+static gboolean
+run_keytab(char **args, GError **error)
+{
+    g_autoptr(VmfHostIdentity) me = vmf_host_identity_read(args[0], error);
+    g_clear_error(error); /* the facts say it */
+    g_autoptr(VmfFactKeytab) keytab = vmf_fact_keytab_new();
+    gint64 since_us = g_get_monotonic_time();
+    vmf_keytab_facts_gather(me, args[0], keytab);
+    print("keytab", vmf_fact_keytab_to_variant(keytab), since_us);
+    return TRUE;
+}
+
+static gboolean
+run_directory(char **args, GError **error)
+{
+    g_autoptr(VmfHostIdentity) me = vmf_host_identity_read(NULL, error);
+    if (me == NULL)
+        return FALSE;
+    g_autoptr(VmfDirectory) directory = vmf_directory_new(me, "/run/vmferry/daemon.cc");
+    for (guint i = 0; i < 2; i++) {
+        g_autoptr(VmfFactDirectory) facts = vmf_fact_directory_new();
+        guint kvno;
+        gint64 since_us = g_get_monotonic_time();
+        vmf_directory_facts_gather(directory, args[0], facts, &kvno);
+        print("directory", vmf_fact_directory_to_variant(facts), since_us);
+        printf("{\"kvno\": %u}\n", kvno);
+    }
+    return TRUE;
+}
+
+static gboolean
+run_computer(char **args, GError **error)
+{
+    g_autoptr(VmfHostIdentity) me = vmf_host_identity_read(NULL, error);
+    if (me == NULL)
+        return FALSE;
+    g_autoptr(VmfDirectory) directory = vmf_directory_new(me, "/run/vmferry/daemon.cc");
+    g_autoptr(VmfFactComputer) facts = vmf_fact_computer_new();
+    gint64 since_us = g_get_monotonic_time();
+    vmf_computer_facts_gather(directory, args[0], facts, NULL);
+    print("computer", vmf_fact_computer_to_variant(facts), since_us);
+    return TRUE;
+}
+
 static const struct {
     const char *name;
     int arguments;
@@ -172,6 +218,9 @@ static const struct {
     {"vm", 1, run_vm},
     {"fit", 1, run_fit},
     {"route", 1, run_route},
+    {"keytab", 0, run_keytab},
+    {"directory", 1, run_directory},
+    {"computer", 1, run_computer},
 };
 
 int

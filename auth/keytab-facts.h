@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include "auth/host-identity.h"
+#include "policy/facts.h"
+
+/**
+ * vmf_keytab_facts_gather() - this host's keys, and whether they still work
+ * @me:    (nullable): who this host is; NULL: its keytab says nothing usable, and no ticket is asked
+ *         for
+ * @path:  NULL: /etc/krb5.keytab
+ * @facts: (inout): fresh from vmf_fact_keytab_new(), or a member that is; ->kvno is the
+ *         directory's to tell (directory-facts.h)
+ *
+ * One AS exchange with a KDC, whose ticket is thrown away. No key leaves this function. A keytab
+ * that cannot be read is @facts->reason.
+ */
+void vmf_keytab_facts_gather(const VmfHostIdentity *me, const char *path, VmfFactKeytab *facts);
