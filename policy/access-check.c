@@ -194,8 +194,8 @@ walk_list(VmfAccess out, const VmfSecurityDescriptor *sd, const VmfToken *token)
     for (guint i = 0; i < sd->dacl.n_aces; i++)
         walk_entry(&walk, &sd->dacl.aces[i], (gint)i);
     conclude(&walk);
-    out.granted = walk.granted;
-    out.missing = out.verdict == VMF_VERDICT_GRANT ? 0 : out.desired & ~walk.granted;
+    out.granted = walk.granted & ~(guint32)VMF_RIGHT_MAXIMUM_ALLOWED; /* no right */
+    out.missing = out.verdict == VMF_VERDICT_GRANT ? 0 : out.desired & ~out.granted;
     return out;
 }
 
