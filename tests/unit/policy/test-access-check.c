@@ -106,6 +106,11 @@ test_conditions(void)
 static void
 test_masks(void)
 {
+    g_assert_cmphex(vmf_access_map_generic(VMF_RIGHT_GENERIC_READ), ==, 0x120089);
+    g_assert_cmphex(vmf_access_map_generic(VMF_RIGHT_GENERIC_WRITE), ==, 0x120116);
+    g_assert_cmphex(vmf_access_map_generic(VMF_RIGHT_GENERIC_EXECUTE), ==, 0x1200a0);
+    g_assert_cmphex(vmf_access_map_generic(VMF_RIGHT_GENERIC_ALL), ==, 0x1f01ff);
+    g_assert_cmphex(vmf_access_map_generic(0x80010040), ==, 0x130089 | 0x40);
     judge("O:SYD:(A;;FR;;;WD)", VMF_RIGHT_GENERIC_READ, VMF_VERDICT_GRANT, 0x120089, 0, "ace 0");
     judge("O:SYD:(A;;FR;;;WD)", VMF_RIGHT_GENERIC_WRITE, VMF_VERDICT_DENY, 0x120089, -1,
           "write data");
