@@ -41,7 +41,7 @@ append_paragraph(GString *out, const char *head, const char *text)
 }
 
 static void
-append_check(GString *out, const VmfCheck *check)
+append_check(GString *out, const VmfCatalogueEntry *check)
 {
     g_string_append(out, ".TP\n.B \"");
     append_roff(out, check->id);

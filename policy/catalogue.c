@@ -6,7 +6,7 @@
 #include "policy/judge-private.h"
 
 /* clang-format off */
-const VmfCheck vmf_catalogue[] = {
+const VmfCatalogueEntry vmf_catalogue[] = {
     {"DIR-010", VMF_FAMILY_DIRECTORY, "each host is joined to the domain",
      "The host's keytab has AES keys for COMPUTER$ and host/fqdn, of the key version the directory has, and the newest one gets a ticket.",
      "The host was never joined, was joined again elsewhere under the same name, or its password was changed without the keytab.",
@@ -34,7 +34,7 @@ const VmfCheck vmf_catalogue[] = {
      FALSE, vmf_judge_dir_050},
 
     {"SMB-100", VMF_FAMILY_SHARE, "every file of the VM is on an allowed share",
-     "Disks, their backing files, CD images, NVRAM, TPM state and the definition lie on shares that [shares] allow of both hosts names; kernel and initrd are in [guests] kernels of the destination.",
+     "Disks, their backing files, CD images and the definition lie on shares that [shares] allow of both hosts names; kernel and initrd are in [guests] kernels of the destination. NVRAM and TPM state that libvirt keeps on the host are a warning: they move with the VM's memory, but are lost with their host.",
      "A disk or an image lies on this host's own file system, which no other host can reach, or on a share nobody allowed.",
      "Shut the VM down, copy the file to a share, and: vmferry attach VM DEV smb://server/share/folder/file",
      TRUE, vmf_judge_smb_100},
@@ -156,7 +156,7 @@ const VmfCheck vmf_catalogue[] = {
 
 const gsize vmf_catalogue_rows = G_N_ELEMENTS(vmf_catalogue);
 
-const VmfCheck *
+const VmfCatalogueEntry *
 vmf_catalogue_find(const char *id)
 {
     for (gsize i = 0; i < vmf_catalogue_rows; i++)

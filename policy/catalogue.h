@@ -19,7 +19,7 @@ typedef enum {
 struct VmfJudge;
 
 /**
- * VmfCheck - a row
+ * VmfCatalogueEntry - a row
  * @id:      "SMB-120"
  * @title:   a few words: what is true when it passes
  * @judges:  what is looked at, and how
@@ -37,13 +37,13 @@ typedef struct {
     const char *cure;
     gboolean offline;
     void (*judge)(struct VmfJudge *judge);
-} VmfCheck;
+} VmfCatalogueEntry;
 
-extern const VmfCheck vmf_catalogue[];
+extern const VmfCatalogueEntry vmf_catalogue[];
 extern const gsize vmf_catalogue_rows;
 
 /** vmf_catalogue_find() - Returns: (nullable): the row of "SMB-120" */
-const VmfCheck *vmf_catalogue_find(const char *id);
+const VmfCatalogueEntry *vmf_catalogue_find(const char *id);
 
 /** vmf_catalogue_to_help() - id and title of each, one per line. (transfer full) */
 gchar *vmf_catalogue_to_help(void);

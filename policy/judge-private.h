@@ -8,7 +8,7 @@
 typedef struct VmfJudge {
     const VmfCheckCase *facts;
     VmfReport *report;
-    const VmfCheck *check;
+    const VmfCatalogueEntry *check;
 } VmfJudge;
 
 /* One of the two hosts, from its own mouth. */
@@ -53,6 +53,9 @@ const VmfFactProbe *vmf_judge_probe(const VmfFactView *view, const char *url);
 
 /** vmf_judge_file_name() - "disk vda", "cdrom sda", "kernel", as messages say it. (transfer full) */
 gchar *vmf_judge_file_name(const VmfFactFile *file);
+
+/** vmf_judge_vm_name() - "web1", or "the definition" of one without a name */
+const char *vmf_judge_vm_name(const VmfJudge *judge);
 
 /* Texts for people. Both (transfer full). */
 gchar *vmf_judge_size(guint64 kib);

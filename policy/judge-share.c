@@ -33,6 +33,19 @@ judge_boot_file(VmfJudge *judge, const VmfFactFile *file)
         destination.fqdn, file->place);
 }
 
+/* What QEMU carries in its stream. It moves, but dies with its host. */
+static void
+say_carried(VmfJudge *judge, const VmfFactFile *file)
+{
+    g_autofree gchar *name = vmf_judge_file_name(file);
+    VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_WARN, NULL, file->place,
+                                        "%s is on no share: it moves with the VM's memory, but is "
+                                        "lost with its host",
+                                        name);
+    vmf_finding_fix(finding, "copy it beside the disks when the VM is shut off, to have it when a "
+                             "host dies");
+}
+
 static void
 say_not_on_share(VmfJudge *judge, const VmfFactFile *file)
 {
@@ -95,6 +108,9 @@ vmf_judge_smb_100(VmfJudge *judge)
             continue;
         if (file->role == VMF_FACT_ROLE_BOOT)
             judge_boot_file(judge, file);
+        else if (file->url[0] == '\0' &&
+                 (file->role == VMF_FACT_ROLE_NVRAM || file->role == VMF_FACT_ROLE_TPM))
+            say_carried(judge, file);
         else if (file->url[0] == '\0')
             say_not_on_share(judge, file);
         else

@@ -15,10 +15,10 @@ say_list(VmfJudge *judge, gchar *const *list, const char *what, const char *verb
     if (list[0] == NULL)
         return FALSE;
     g_autofree gchar *joined = g_strjoinv(", ", (gchar **)list);
-    VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, VM(judge)->name, "%s: %s",
-                                        what, joined);
+    VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, vmf_judge_vm_name(judge),
+                                        "%s: %s", what, joined);
     for (; *list; list++) /* of "vda: copy" the disk */
-        vmf_finding_fix(finding, "virsh %s %s %.*s%s", verb, VM(judge)->name,
+        vmf_finding_fix(finding, "virsh %s %s %.*s%s", verb, vmf_judge_vm_name(judge),
                         (int)strcspn(*list, ":"), *list, option);
     return TRUE;
 }
@@ -27,23 +27,24 @@ static void
 say_io_errors(VmfJudge *judge, gchar *const *disks)
 {
     g_autofree gchar *joined = g_strjoinv(", ", (gchar **)disks);
-    VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, VM(judge)->name,
+    VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, vmf_judge_vm_name(judge),
                                         "met an I/O error on: %s", joined);
     vmf_finding_fix(finding, "virsh domblkerror %s; mend the cause; virsh resume %s",
-                    VM(judge)->name, VM(judge)->name);
+                    vmf_judge_vm_name(judge), vmf_judge_vm_name(judge));
 }
 
 static void
 say_not_running(VmfJudge *judge, const VmfFactLive *live)
 {
     VmfFinding *finding = vmf_judge_add(
-        judge, VMF_RESULT_FAIL, NULL, VM(judge)->name,
+        judge, VMF_RESULT_FAIL, NULL, vmf_judge_vm_name(judge),
         "is %s; only a running VM can be moved (one that is shut off can be started on any host: "
         "its disks are on the share)",
         live->state);
     vmf_finding_text(finding, "state", live->state);
     vmf_finding_fix(finding, "virsh %s %s",
-                    g_str_has_prefix(live->state, "paused") ? "resume" : "start", VM(judge)->name);
+                    g_str_has_prefix(live->state, "paused") ? "resume" : "start",
+                    vmf_judge_vm_name(judge));
 }
 
 void
@@ -52,19 +53,19 @@ vmf_judge_vm_200(VmfJudge *judge)
     VmfJudgeSide side = vmf_judge_side(judge, TRUE);
     const VmfFactLive *live = &VM(judge)->live;
     guint before = judge->report->findings->len;
-    if (!vmf_judge_known(judge, &side, VM(judge)->name, live, live->reason))
+    if (!vmf_judge_known(judge, &side, vmf_judge_vm_name(judge), live, live->reason))
         return;
     if (strcmp(live->state, "running") != 0)
         say_not_running(judge, live);
     if (live->job[0])
-        vmf_finding_fix(vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, VM(judge)->name,
+        vmf_finding_fix(vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, vmf_judge_vm_name(judge),
                                       "libvirt has a job on it: %s", live->job),
-                        "wait for it, or: virsh domjobabort %s", VM(judge)->name);
+                        "wait for it, or: virsh domjobabort %s", vmf_judge_vm_name(judge));
     if (live->io_errors[0])
         say_io_errors(judge, live->io_errors);
     say_list(judge, live->block_jobs, "a block job is active on", "blockjob", " --abort");
     if (judge->report->findings->len == before)
-        vmf_judge_add(judge, VMF_RESULT_PASS, NULL, VM(judge)->name,
+        vmf_judge_add(judge, VMF_RESULT_PASS, NULL, vmf_judge_vm_name(judge),
                       "runs; no job, no I/O error, no block job");
 }
 
@@ -73,12 +74,15 @@ vmf_judge_vm_200(VmfJudge *judge)
 static void
 say_refusal(VmfJudge *judge, const VmfFactRefusal *refusal)
 {
-    g_autofree gchar *object = g_strdup_printf("%s, line %u, <%s>", VM(judge)->name, refusal->line,
-                                               refusal->element);
+    g_autofree gchar *object = g_strdup_printf("%s, line %u, <%s>", vmf_judge_vm_name(judge),
+                                               refusal->line, refusal->element);
     VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, object, "%s", refusal->why);
     vmf_finding_text(finding, "element", refusal->element);
     vmf_finding_number(finding, "line", refusal->line);
-    vmf_finding_fix(finding, "virsh edit %s: remove or replace it", VM(judge)->name);
+    if (judge->facts->from[0])
+        vmf_finding_fix(finding, "virsh edit %s: remove or replace it", vmf_judge_vm_name(judge));
+    else
+        vmf_finding_fix(finding, "in line %u of the file: remove or replace it", refusal->line);
 }
 
 void
@@ -86,7 +90,7 @@ vmf_judge_vm_210(VmfJudge *judge)
 {
     const VmfFactVm *vm = VM(judge);
     if (vm->reason[0]) {
-        VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, vm->name,
+        VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, vmf_judge_vm_name(judge),
                                             "its definition cannot be read: %s", vm->reason);
         if (judge->facts->from[0])
             vmf_finding_fix(finding, "virsh edit %s", vm->name);
@@ -108,14 +112,14 @@ vmf_judge_vm_220(VmfJudge *judge)
 {
     VmfJudgeSide side = vmf_judge_side(judge, TRUE);
     const VmfFactLive *live = &VM(judge)->live;
-    if (!vmf_judge_known(judge, &side, VM(judge)->name, live, live->reason))
+    if (!vmf_judge_known(judge, &side, vmf_judge_vm_name(judge), live, live->reason))
         return;
     gboolean some = say_list(judge, live->snapshots, "has snapshots, which stay on this host",
                              "snapshot-delete", "");
     some |= say_list(judge, live->checkpoints, "has checkpoints, which stay on this host",
                      "checkpoint-delete", "");
     if (!some)
-        vmf_judge_add(judge, VMF_RESULT_PASS, NULL, VM(judge)->name,
+        vmf_judge_add(judge, VMF_RESULT_PASS, NULL, vmf_judge_vm_name(judge),
                       "has no snapshots and no checkpoints");
 }
 
@@ -124,7 +128,8 @@ vmf_judge_vm_220(VmfJudge *judge)
 static void
 judge_disk(VmfJudge *judge, const VmfFactFile *file)
 {
-    g_autofree gchar *object = g_strdup_printf("%s, disk %s", VM(judge)->name, file->target);
+    g_autofree gchar *object = g_strdup_printf("%s, disk %s", vmf_judge_vm_name(judge),
+                                               file->target);
     gboolean cache = strcmp(file->cache, "none") == 0 || strcmp(file->cache, "directsync") == 0;
     gboolean stops = strcmp(file->error_policy, "stop") == 0;
     if (cache && stops) {
@@ -148,7 +153,7 @@ judge_disk(VmfJudge *judge, const VmfFactFile *file)
     vmf_finding_fix(finding,
                     "virsh edit %s: <driver cache='none' error_policy='stop'/> of %s; it "
                     "counts from the next start",
-                    VM(judge)->name, file->target);
+                    vmf_judge_vm_name(judge), file->target);
 }
 
 void
@@ -156,7 +161,7 @@ vmf_judge_vm_230(VmfJudge *judge)
 {
     guint before = judge->report->findings->len;
     VmfJudgeSide side = vmf_judge_side(judge, TRUE);
-    if (!vmf_judge_known(judge, &side, VM(judge)->name, VM(judge), VM(judge)->reason))
+    if (!vmf_judge_known(judge, &side, vmf_judge_vm_name(judge), VM(judge), VM(judge)->reason))
         return;
     for (guint i = 0; i < VM(judge)->files->len; i++) {
         const VmfFactFile *file = VM(judge)->files->pdata[i];
@@ -164,7 +169,8 @@ vmf_judge_vm_230(VmfJudge *judge)
             judge_disk(judge, file);
     }
     if (judge->report->findings->len == before)
-        vmf_judge_add(judge, VMF_RESULT_NOT_APPLICABLE, NULL, VM(judge)->name, "it has no disks");
+        vmf_judge_add(judge, VMF_RESULT_NOT_APPLICABLE, NULL, vmf_judge_vm_name(judge),
+                      "it has no disks");
 }
 
 /* ---- VM-240 ---- */
@@ -175,9 +181,9 @@ vmf_judge_vm_240(VmfJudge *judge)
     VmfJudgeSide source = vmf_judge_side(judge, TRUE), side = vmf_judge_side(judge, FALSE);
     const VmfFactMachine *machine = side.host ? &side.host->machine : NULL;
     const VmfFactLive *live = &VM(judge)->live;
-    if (!vmf_judge_known(judge, &side, VM(judge)->name, machine,
+    if (!vmf_judge_known(judge, &side, vmf_judge_vm_name(judge), machine,
                          machine ? machine->reason : NULL) ||
-        !vmf_judge_known(judge, &source, VM(judge)->name, live, live->reason))
+        !vmf_judge_known(judge, &source, vmf_judge_vm_name(judge), live, live->reason))
         return;
     for (guint i = 0; i < machine->domains->len; i++) {
         const VmfFactDomain *domain = machine->domains->pdata[i];
@@ -185,14 +191,14 @@ vmf_judge_vm_240(VmfJudge *judge)
                                    strcmp(domain->name, VM(judge)->name) != 0))
             continue;
         g_autofree gchar *virsh = vmf_judge_virsh(&side);
-        VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, &side, VM(judge)->name,
+        VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, &side, vmf_judge_vm_name(judge),
                                             "'%s' (%s) is set to start by itself there",
                                             domain->name, domain->uuid);
         vmf_finding_fix(finding, "%s autostart --disable %s", virsh, domain->name);
         return;
     }
     VmfFinding *finding = vmf_judge_add(
-        judge, VMF_RESULT_PASS, NULL, VM(judge)->name,
+        judge, VMF_RESULT_PASS, NULL, vmf_judge_vm_name(judge),
         live->autostart ? "starts by itself on %s; after the move on its new owner only"
                         : "starts by itself on neither host",
         source.fqdn);

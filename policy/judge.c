@@ -134,6 +134,8 @@ vmf_judge_file_name(const VmfFactFile *file)
         [VMF_FACT_ROLE_RECORD] = "owner record",
         [VMF_FACT_ROLE_FOLDER] = "folder",
     };
+    if (file->role == VMF_FACT_ROLE_BOOT && file->target[0])
+        return g_strdup(file->target); /* "kernel", "initrd" */
     return g_strconcat(names[file->role], file->target[0] ? " " : "", file->target, NULL);
 }
 
@@ -169,6 +171,13 @@ vmf_judge_has(gchar *const *list, const char *text)
     return FALSE;
 }
 
+const char *
+vmf_judge_vm_name(const VmfJudge *judge)
+{
+    const char *name = judge->facts->vm->name;
+    return name[0] ? name : "the definition";
+}
+
 /* ---- the whole ---- */
 
 VmfCheckCase
@@ -190,7 +199,7 @@ vmf_check_case(const VmfLocalPolicy *policy, const VmfFactCase *facts)
 
 /* What a definition that cannot be read leaves in the dark; VM-210 says what is wrong with it. */
 static gboolean
-rests_on_definition(const VmfCheck *check)
+rests_on_definition(const VmfCatalogueEntry *check)
 {
     static const char *const ids[] = {"VM-230",   "HOST-300", "HOST-310", "HOST-320",
                                       "HOST-330", "HOST-350", NULL};

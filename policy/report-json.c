@@ -97,7 +97,7 @@ write_evidence(Writer *writer, const VmfEvidence *evidence)
 static void
 write_finding(Writer *writer, const VmfFinding *finding)
 {
-    const VmfCheck *check = vmf_catalogue_find(finding->id);
+    const VmfCatalogueEntry *check = vmf_catalogue_find(finding->id);
     g_autofree gchar *subject = vmf_finding_subject(finding);
     open_group(writer, NULL, '{');
     write_text(writer, "id", finding->id);

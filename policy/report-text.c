@@ -66,7 +66,7 @@ verdict_text(const VmfReport *report)
 {
     switch (vmf_report_status(report)) {
     case 0:
-        return report->to[0] ? "can move" : "nothing in it keeps it from moving";
+        return report->to[0] ? "can move" : "has nothing in it that keeps it from moving";
     case 1:
         return report->to[0] ? "cannot move" : "cannot move as it is";
     default:

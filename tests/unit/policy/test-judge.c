@@ -149,6 +149,16 @@ local_cd(VmfFactCase *f)
 }
 
 static void
+local_nvram(VmfFactCase *f)
+{
+    VmfFactFile *file = vmf_fact_file_new();
+    file->role = VMF_FACT_ROLE_NVRAM;
+    file->writable = TRUE;
+    SET(file->place, "/var/lib/libvirt/qemu/nvram/web1_VARS.fd");
+    g_ptr_array_add(f->vm.files, file);
+}
+
+static void
 other_share(VmfFactCase *f)
 {
     SET(case_file(f, CASE_DISK)->url, "smb://fs1.lab.test/scratch/web1.qcow2");
@@ -688,6 +698,7 @@ static const Case cases[] = {
     {"DIR-050", "refused", VMF_RESULT_FAIL, refused_peer},
     {"DIR-050", "rc4", VMF_RESULT_FAIL, rc4_session},
     {"SMB-100", "local-disk", VMF_RESULT_FAIL, local_disk},
+    {"SMB-100", "local-nvram", VMF_RESULT_WARN, local_nvram},
     {"SMB-100", "local-cd", VMF_RESULT_FAIL, local_cd},
     {"SMB-100", "other-share", VMF_RESULT_FAIL, other_share},
     {"SMB-100", "not-allowed-there", VMF_RESULT_FAIL, not_allowed_there},
