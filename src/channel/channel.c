@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -249,6 +250,19 @@ const VmfPeerIdentity *
 vmf_channel_peer(VmfChannel *channel)
 {
     return channel->peer;
+}
+
+gchar *
+vmf_channel_peer_address(VmfChannel *channel)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char text[NI_MAXHOST];
+    if (getpeername(channel->sock, (struct sockaddr *)&address, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&address, size, text, sizeof text, NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        return g_strdup("");
+    return g_strdup(text);
 }
 
 gboolean

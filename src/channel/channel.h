@@ -101,6 +101,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfChannel, vmf_channel_unref)
 
 /** vmf_channel_peer() - who is at the other end; of a stream: of its control channel */
 const VmfPeerIdentity *vmf_channel_peer(VmfChannel *channel);
+/** vmf_channel_peer_address() - numeric, "10.0.0.2"; "" when the connection is gone. (transfer full) */
+gchar *vmf_channel_peer_address(VmfChannel *channel);
 gboolean vmf_channel_is_stream(VmfChannel *channel);
 /** vmf_channel_stream_name() - the stream's one-use name; %NULL for a control channel */
 const char *vmf_channel_stream_name(VmfChannel *channel);

@@ -42,6 +42,7 @@ move_free(Move *move)
     g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(move->object));
     g_object_unref(move->object);
     vmf_job_unref(move->job);
+    g_clear_pointer(&move->options.plan, g_variant_unref);
     g_free(move->path);
     g_free(move);
 }
@@ -168,6 +169,8 @@ move_new(VmfJobTable *table, const VmfJobFacts *facts, const VmfMigrateOptions *
     move->table = table;
     move->job = vmf_job_new(facts);
     move->options = *options;
+    if (move->options.plan)
+        g_variant_ref(move->options.plan);
     move->path = g_strdup_printf("/org/vmferry1/job/%" G_GINT64_FORMAT, facts->number);
     move->object = vmf_dbus_job_skeleton_new();
     vmf_dbus_job_set_id(move->object, (guint)facts->number);

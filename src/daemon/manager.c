@@ -5,6 +5,7 @@
 #include "src/daemon/doctor.h"
 #include "src/daemon/vm-admin.h"
 #include "src/daemon/vmf-dbus.h"
+#include "src/migrate/check.h"
 #include "src/migrate/peer-link.h"
 
 #define JOBS_AT_MOST 1000
@@ -70,11 +71,34 @@ on_attach(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm, c
 }
 
 static gboolean
+on_check(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm,
+         const char *const *hosts, GVariant *options, VmfDaemon *daemon)
+{
+    gboolean wanted = FALSE;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) facts = NULL;
+    g_variant_lookup(options, "facts", "b", &wanted);
+    g_autoptr(VmfReportSet)
+        reports = vmf_check_all(&daemon->context, vm, hosts, wanted ? &facts : NULL, &error);
+    if (reports == NULL)
+        return refuse(call, error);
+    GVariantDict answer;
+    g_variant_dict_init(&answer, NULL);
+    g_variant_dict_insert_value(&answer, "report", vmf_report_set_to_variant(reports));
+    if (facts)
+        g_variant_dict_insert_value(&answer, "facts", facts);
+    vmf_dbus_manager_complete_check(object, call, g_variant_dict_end(&answer));
+    return TRUE;
+}
+
+static gboolean
 on_migrate(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm, const char *to,
            GVariant *options, VmfDaemon *daemon)
 {
     const VmfLocalPolicy *policy = daemon->context.policy;
-    VmfMigrateOptions wanted = {policy->max_downtime_ms, policy->bandwidth_mib};
+    VmfMigrateOptions wanted = {policy->max_downtime_ms, policy->bandwidth_mib, NULL};
+    g_autoptr(GVariant) plan = g_variant_lookup_value(options, "plan", G_VARIANT_TYPE_VARDICT);
+    wanted.plan = plan;
     g_variant_lookup(options, "max-downtime-ms", "u", &wanted.max_downtime_ms);
     g_variant_lookup(options, "bandwidth-mib", "t", &wanted.bandwidth_mib);
     g_autoptr(GError) error = NULL;
@@ -182,9 +206,9 @@ vmf_manager_export(VmfDaemon *daemon, GError **error)
     } verbs[] = {
         {"handle-list-vms", G_CALLBACK(on_list_vms)}, {"handle-hosts", G_CALLBACK(on_hosts)},
         {"handle-doctor", G_CALLBACK(on_doctor)},     {"handle-define", G_CALLBACK(on_define)},
-        {"handle-attach", G_CALLBACK(on_attach)},     {"handle-migrate", G_CALLBACK(on_migrate)},
-        {"handle-jobs", G_CALLBACK(on_jobs)},         {"handle-cancel", G_CALLBACK(on_cancel)},
-        {"handle-hook", G_CALLBACK(on_hook)},
+        {"handle-attach", G_CALLBACK(on_attach)},     {"handle-check", G_CALLBACK(on_check)},
+        {"handle-migrate", G_CALLBACK(on_migrate)},   {"handle-jobs", G_CALLBACK(on_jobs)},
+        {"handle-cancel", G_CALLBACK(on_cancel)},     {"handle-hook", G_CALLBACK(on_hook)},
     };
     VmfDbusManager *object = vmf_dbus_manager_skeleton_new(); /* lives as long as the daemon */
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)

@@ -4,18 +4,21 @@
 #include <string.h>
 
 #include "src/base/error.h"
+#include "src/migrate/gather.h"
 #include "src/migrate/peer-link.h"
 
 /* Finished migrations that a source which lost its connection may still ask about. */
-#define REMEMBERED 32
+#define REMEMBERED         32
+#define GATHERINGS_AT_MOST 8
 
 struct _VmfPeerTable {
     const VmfContext *context;
     GMutex lock;
+    gint gathering;      /* atomic: calls of GatherFacts that run */
     GPtrArray *incoming; /* of VmfIncoming, oldest first, also the last ones that are over */
 };
 
-/* One connected peer: lives until its connection is closed. */
+/* One connected peer: lives until its connection is closed and its last call has been answered. */
 typedef struct {
     VmfPeerTable *table;
     VmfChannel *channel;
@@ -23,6 +26,21 @@ typedef struct {
     GDBusConnection *bus;
     VmfPeer1 *skeleton;
 } Session;
+
+static void
+session_clear(gpointer data)
+{
+    Session *session = data;
+    g_object_unref(session->bus);
+    vmf_channel_unref(session->channel);
+    g_free(session->fqdn);
+}
+
+static void
+session_release(gpointer session)
+{
+    g_atomic_rc_box_release_full(session, session_clear);
+}
 
 VmfPeerTable *
 vmf_peer_table_new(const VmfContext *context)
@@ -68,6 +86,32 @@ on_hello(VmfPeer1 *object, GDBusMethodInvocation *call, guint protocol, GVariant
     g_variant_dict_insert(&mine, "version", "s", VMF_VERSION);
     g_variant_dict_insert(&mine, "hostname", "s", session->table->context->me->fqdn);
     vmf_peer1_complete_hello(object, call, VMF_PEER_PROTOCOL, g_variant_dict_end(&mine));
+    return TRUE;
+}
+
+/* Each gathering starts a process: a peer that asks without end gets "busy". */
+static gboolean
+on_gather_facts(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration,
+                const char *definition, gint64 now_us, Session *session)
+{
+    VmfPeerTable *table = session->table;
+    VmfGatherPeer peer = {
+        .fqdn = session->fqdn,
+        .channel = session->channel,
+        .clock_us = now_us,
+        .received_us = g_get_monotonic_time(),
+    };
+    if (g_atomic_int_add(&table->gathering, 1) >= GATHERINGS_AT_MOST) {
+        g_dbus_method_invocation_return_error(call, VMF_ERROR, VMF_ERROR_BUSY,
+                                              "%s answers %d checks at a time; try again later",
+                                              table->context->me->fqdn, GATHERINGS_AT_MOST);
+    } else {
+        g_autoptr(VmfFactSide)
+            side = vmf_gather_as_destination(table->context, definition, migration, &peer);
+        vmf_peer1_complete_gather_facts(object, call, vmf_fact_side_to_variant(side),
+                                        g_get_real_time());
+    }
+    g_atomic_int_add(&table->gathering, -1);
     return TRUE;
 }
 
@@ -280,11 +324,8 @@ session_end(gpointer data)
         vmf_incoming_peer_lost(mine->pdata[i]);
 
     g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(session->skeleton));
-    g_object_unref(session->skeleton);
-    g_object_unref(session->bus);
-    vmf_channel_unref(session->channel);
-    g_free(session->fqdn);
-    g_free(session);
+    g_object_unref(session->skeleton); /* with it go its handlers, and their hold on the session */
+    session_release(session);
     return NULL;
 }
 
@@ -293,6 +334,12 @@ on_closed(GDBusConnection *bus, gboolean vanished, GError *error, Session *sessi
 {
     /* Aborting asks libvirt and the share: not in the main loop. */
     g_thread_unref(g_thread_new("vmf-peer-end", session_end, session));
+}
+
+static void
+let_go(gpointer session, GClosure *closure)
+{
+    session_release(session);
 }
 
 static void
@@ -306,6 +353,7 @@ connect_verbs(Session *session)
         GCallback handler;
     } verbs[] = {
         {"handle-hello", G_CALLBACK(on_hello)},
+        {"handle-gather-facts", G_CALLBACK(on_gather_facts)},
         {"handle-offer", G_CALLBACK(on_offer)},
         {"handle-prepare", G_CALLBACK(on_prepare)},
         {"handle-grant", G_CALLBACK(on_grant)},
@@ -316,7 +364,8 @@ connect_verbs(Session *session)
         {"handle-query", G_CALLBACK(on_query)},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
-        g_signal_connect(session->skeleton, verbs[i].signal, verbs[i].handler, session);
+        g_signal_connect_data(session->skeleton, verbs[i].signal, verbs[i].handler,
+                              g_atomic_rc_box_acquire(session), let_go, G_CONNECT_DEFAULT);
 }
 
 gboolean
@@ -334,7 +383,7 @@ vmf_peer_table_serve(VmfPeerTable *table, VmfChannel *channel, GError **error)
     if (bus == NULL)
         return FALSE;
 
-    Session *session = g_new0(Session, 1);
+    Session *session = g_atomic_rc_box_new0(Session);
     session->table = table;
     session->channel = g_steal_pointer(&owned);
     session->fqdn = g_strdup(computer->fqdn ? computer->fqdn : computer->account);

@@ -45,10 +45,16 @@ holds_sid(const GPtrArray *sids, const char *sid)
 }
 
 VmfComputer *
-vmf_peer_find(const VmfContext *context, const char *name, GError **error)
+vmf_peer_computer(const VmfContext *context, const char *name, GError **error)
 {
     g_autofree gchar *full = full_name(context, name);
-    g_autoptr(VmfComputer) computer = vmf_directory_computer(context->directory, full, error);
+    return vmf_directory_computer(context->directory, full, error);
+}
+
+VmfComputer *
+vmf_peer_find(const VmfContext *context, const char *name, GError **error)
+{
+    g_autoptr(VmfComputer) computer = vmf_peer_computer(context, name, error);
     if (computer == NULL)
         return NULL;
     g_autofree gchar *group = vmf_directory_group_sid(context->directory, context->policy->group,
@@ -220,6 +226,12 @@ VmfPeer1 *
 vmf_peer_link_proxy(VmfPeerLink *link)
 {
     return link->proxy;
+}
+
+VmfChannel *
+vmf_peer_link_channel(VmfPeerLink *link)
+{
+    return link->channel;
 }
 
 gboolean

@@ -16,6 +16,9 @@
 
 typedef struct _VmfPeerLink VmfPeerLink;
 
+/** vmf_peer_computer() - as vmf_peer_find() reads @name; whether it may be a peer is not judged */
+VmfComputer *vmf_peer_computer(const VmfContext *context, const char *name, GError **error);
+
 /**
  * vmf_peer_find() - the computer account behind what a user calls a host
  * @name: "hv2", "hv2.lab.test" or "HV2$"
@@ -39,6 +42,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPeerLink, vmf_peer_link_free)
 
 /** vmf_peer_link_proxy() - (transfer none): calls block, from any thread; no time limit of their own */
 VmfPeer1 *vmf_peer_link_proxy(VmfPeerLink *link);
+
+/** vmf_peer_link_channel() - (transfer none): who is at the other end */
+VmfChannel *vmf_peer_link_channel(VmfPeerLink *link);
 
 /** vmf_peer_link_is_lost() - the connection has ended, as far as is known here */
 gboolean vmf_peer_link_is_lost(VmfPeerLink *link);

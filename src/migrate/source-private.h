@@ -2,6 +2,7 @@
 #pragma once
 
 #include "smb/disk-client.h"
+#include "src/migrate/check.h"
 #include "src/migrate/copy-watch.h"
 #include "src/migrate/memory-stream.h"
 #include "src/migrate/peer-link.h"
@@ -18,6 +19,8 @@ typedef struct {
     VmfState state;
     guint64 epoch; /* under which this host owns the disks, or owned them when it released */
 
+    VmfCheck *check;
+    GThread *judging; /* result: VmfCheckResult */
     VmfPeerLink *peer;
     VmfDiskClient *disks;
     VmfPhases *phases;

@@ -210,20 +210,10 @@ begin(VmfSource *source, GBytes **cookie, gchar **xml, GError **error)
 }
 
 static gboolean
-set_up(VmfSource *source, GBytes **prepare_cookie, GError **error)
+allocate(VmfSource *source, GBytes **prepare_cookie, GError **error)
 {
     g_autoptr(GBytes) begin_cookie = NULL;
     g_autofree gchar *xml = NULL, *stream = NULL;
-    if (!check_vm(source, error) || !find_disks(source, error))
-        return FALSE;
-    source->peer = vmf_peer_link_open(source->context, source->to, error);
-    source->qemu = source->peer ? vmf_qemu_process_find(NULL, source->name, source->uuid, error)
-                                : NULL;
-    if (source->qemu == NULL)
-        return FALSE;
-    source->subscription = vmf_host_subscribe(source->context->host, source->uuid, note_event,
-                                              source, NULL);
-    vmf_source_lap(source, "connect");
     if (!begin(source, &begin_cookie, &xml, error) || !still_wanted(source, error))
         return FALSE;
     vmf_source_lap(source, "begin");
@@ -234,6 +224,61 @@ set_up(VmfSource *source, GBytes **prepare_cookie, GError **error)
         return FALSE;
     vmf_source_lap(source, "prepare");
     return open_memory_stream(source, stream, error) && still_wanted(source, error);
+}
+
+/* ---- the check, beside it ---- */
+
+static gpointer
+judge(gpointer data)
+{
+    VmfSource *source = data;
+    return vmf_check_against(source->check, source->to, source->peer);
+}
+
+/* What the check finds is told rather than what it made fail: it names the cure. */
+static gboolean
+may_move(VmfSource *source, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(VmfCheckResult) result = g_thread_join(g_steal_pointer(&source->judging));
+    vmf_source_lap(source, "check");
+    if (vmf_check_verdict(result->report, &why) &&
+        (source->options->plan == NULL ||
+         vmf_check_compare(source->check, result, source->options->plan, &why)))
+        return TRUE;
+    g_clear_error(error);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+static gboolean
+reach_destination(VmfSource *source, GError **error)
+{
+    if (!check_vm(source, error))
+        return FALSE;
+    source->check = vmf_check_begin(source->context, source->uuid, source->migration);
+    if (!find_disks(source, error))
+        return FALSE;
+    source->peer = vmf_peer_link_open(source->context, source->to, error);
+    source->qemu = source->peer ? vmf_qemu_process_find(NULL, source->name, source->uuid, error)
+                                : NULL;
+    if (source->qemu == NULL)
+        return FALSE;
+    source->subscription = vmf_host_subscribe(source->context->host, source->uuid, note_event,
+                                              source, NULL);
+    vmf_source_lap(source, "connect");
+    return TRUE;
+}
+
+/* Both hosts are asked while the destination makes room: nothing has moved before both have ended. */
+static gboolean
+set_up(VmfSource *source, GBytes **prepare_cookie, GError **error)
+{
+    if (!reach_destination(source, error))
+        return FALSE;
+    source->judging = g_thread_new("vmf-check", judge, source);
+    gboolean allocated = allocate(source, prepare_cookie, error);
+    return may_move(source, error) && allocated;
 }
 
 /* ---- memory and state ---- */
@@ -451,6 +496,7 @@ vmf_source_clear(VmfSource *source)
         vmf_host_unsubscribe(source->context->host, source->subscription);
     if (source->disks)
         vmf_disk_client_drop_socket(source->disks, source->migration, NULL);
+    g_clear_pointer(&source->check, vmf_check_free);
     g_clear_pointer(&source->memory, vmf_memory_stream_free);
     g_clear_pointer(&source->phases, vmf_phases_free);
     g_clear_pointer(&source->peer, vmf_peer_link_free);

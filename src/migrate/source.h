@@ -21,6 +21,7 @@
 typedef struct {
     guint max_downtime_ms;
     guint64 bandwidth_mib; /* 0: no limit */
+    GVariant *plan; /* a{sv}: the facts of an earlier check, which must hold still; NULL: none */
 } VmfMigrateOptions;
 
 /** vmf_source_run() - move @job's VM to the host @job names. Blocking; the job is finished on return */

@@ -21,6 +21,7 @@ vmferry_compile() {
         # shellcheck disable=SC2086
         meson setup $LAB_BUILD_ARGS "$build" "$LAB_PROJECT" || return
     fi
+    ninja -C "$build" build.ninja || return # as the source is now
     # Only what is installed: the tests are not needed here
     targets=$(vmferry_targets "$build") || return
     # shellcheck disable=SC2086
