@@ -261,7 +261,10 @@ vmf_access_check(const VmfSecurityDescriptor *sd, const VmfToken *token, guint32
     return judge(sd, token, desired);
 }
 
-/* Rights to a file that its folder's list gives as well; in @maybe those that it may give. */
+/*
+ * Rights to a file that its folder's list gives as well; in @maybe those that it may give. Of a
+ * folder that is not known nothing is certain.
+ */
 static guint32
 rights_of_folder(const VmfSecurityDescriptor *folder, const VmfToken *token, guint32 *maybe)
 {
@@ -273,8 +276,9 @@ rights_of_folder(const VmfSecurityDescriptor *folder, const VmfToken *token, gui
     };
     guint32 given = 0;
     *maybe = 0;
-    for (gsize i = 0; folder != NULL && i < G_N_ELEMENTS(rules); i++) {
-        VmfVerdict verdict = judge(folder, token, rules[i].folder).verdict;
+    for (gsize i = 0; i < G_N_ELEMENTS(rules); i++) {
+        VmfVerdict verdict = folder ? judge(folder, token, rules[i].folder).verdict
+                                    : VMF_VERDICT_UNKNOWN;
         if (verdict == VMF_VERDICT_GRANT)
             given |= rules[i].file;
         else if (verdict == VMF_VERDICT_UNKNOWN)

@@ -114,7 +114,7 @@ VmfAccess vmf_access_check(const VmfSecurityDescriptor *sd, const VmfToken *toke
 
 /**
  * vmf_access_check_file() - judge a file together with its folder, as a file server does
- * @folder:   (nullable): the folder's descriptor
+ * @folder:   (nullable): the folder's descriptor; NULL when it is not known
  * @readonly: the file has the attribute READONLY: no write or append
  *
  * DELETE also comes from DELETE_CHILD on the folder, READ_ATTRIBUTES from the right to list it

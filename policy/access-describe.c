@@ -129,8 +129,8 @@ append_reason(GString *out, const VmfSecurityDescriptor *sd, const VmfAccess *ac
         g_string_append(out, " is about a group that only the file server can expand");
         break;
     case VMF_ACCESS_PARENT_MAYBE:
-        g_string_append(out, "the folder's list may give what the file's list does not; only the "
-                             "file server can tell");
+        g_string_append(out, "the folder's list may give what the file's list does not, and is not "
+                             "known for certain");
         break;
     case VMF_ACCESS_MAXIMUM_EMPTY:
         g_string_append(out,

@@ -118,8 +118,8 @@ answer_lines(Lines *lines, guint64 *number, guint64 *bad)
     g_autoptr(VmfAccessBatch) batch = vmf_access_batch_new();
     g_autoptr(GString) out = g_string_new(NULL);
     for (;;) {
-        char *line;
-        gsize size;
+        char *line = NULL;
+        gsize size = 0;
         switch (take_line(lines, &line, &size)) {
         case LINE:
             if (!vmf_access_batch_line(batch, line, size, ++*number, out))

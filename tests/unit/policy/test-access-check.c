@@ -163,7 +163,9 @@ test_folder(void)
         VmfAccessReason reason;
         guint32 missing;
     } cases[] = {
-        {"O:SYD:", NULL, FALSE, 0x10000, VMF_VERDICT_DENY, VMF_ACCESS_NO_ENTRY, 0x10000},
+        {"O:SYD:", "O:SYD:", FALSE, 0x10000, VMF_VERDICT_DENY, VMF_ACCESS_NO_ENTRY, 0x10000},
+        {"O:SYD:", NULL, FALSE, 0x10000, VMF_VERDICT_UNKNOWN, VMF_ACCESS_PARENT_MAYBE, 0x10000},
+        {"O:SYD:", NULL, FALSE, 0x10002, VMF_VERDICT_DENY, VMF_ACCESS_NO_ENTRY, 0x10002},
         {"O:SYD:", "O:SYD:(A;;0x40;;;WD)", FALSE, 0x10000, VMF_VERDICT_GRANT, VMF_ACCESS_PARENT, 0},
         {"O:SYD:(D;;SD;;;WD)", "O:SYD:(A;;0x40;;;WD)", FALSE, 0x10000, VMF_VERDICT_GRANT,
          VMF_ACCESS_PARENT, 0},
