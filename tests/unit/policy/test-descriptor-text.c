@@ -2,7 +2,7 @@
 #include "policy/descriptor-text.h"
 #include "src/base/error.h"
 
-/* As smbc_getxattr() gave it for a file of the lab. */
+/* In the shape that libsmbclient prints: types and flags decimal, masks of 8 digits. */
 static const char sample[] = "REVISION:1,OWNER:S-1-5-21-1-2-3-500,GROUP:S-1-5-21-1-2-3-513,"
                              "ACL:S-1-5-21-1-2-3-1105:0/16/0x001f01ff,ACL:S-1-1-0:1/0/0x00000002";
 
