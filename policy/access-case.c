@@ -20,27 +20,53 @@ computer_of(VmfJudge *judge, const VmfJudgeSide *side)
     return NULL;
 }
 
-static VmfToken *
+static void
+free_descriptor(gpointer sd)
+{
+    vmf_security_descriptor_free(sd);
+}
+
+void
+vmf_judge_cache_init(VmfJudgeCache *cache)
+{
+    *cache = (VmfJudgeCache){
+        .descriptors = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_descriptor),
+    };
+}
+
+void
+vmf_judge_cache_clear(VmfJudgeCache *cache)
+{
+    g_hash_table_unref(cache->descriptors);
+    for (guint i = 0; i < G_N_ELEMENTS(cache->tokens); i++)
+        g_clear_pointer(&cache->tokens[i], vmf_token_free);
+}
+
+static const VmfToken *
 make_token(VmfAccessCase *item)
 {
+    VmfToken **token = &item->judge->cache->tokens[item->side.is_source ? 1 : 0];
     const VmfFactComputer *computer = computer_of(item->judge, &item->side);
     g_autoptr(GError) error = NULL;
     if (computer == NULL) {
         item->unread = g_strdup_printf("the groups of %s are not known", item->side.account);
         return NULL;
     }
-    VmfToken *token = vmf_token_new_computer(
-        computer->sid, computer->primary_rid ? computer->primary_rid : DOMAIN_COMPUTERS,
-        (const char *const *)computer->group_sids, (const char *const *)computer->sid_history,
-        &error);
-    if (token == NULL)
+    if (*token == NULL)
+        *token = vmf_token_new_computer(
+            computer->sid, computer->primary_rid ? computer->primary_rid : DOMAIN_COMPUTERS,
+            (const char *const *)computer->group_sids, (const char *const *)computer->sid_history,
+            &error);
+    if (*token == NULL)
         item->unread = g_strdup(error->message);
-    return token;
+    return *token;
 }
 
-static VmfSecurityDescriptor *
-read_descriptor(const VmfFactProbe *probe, gchar **why)
+/* Files of one VM, and both hosts' answers, mostly have the same list: it is read once. */
+static const VmfSecurityDescriptor *
+read_descriptor(VmfAccessCase *item, const VmfFactProbe *probe, gchar **why)
 {
+    GHashTable *known = item->judge->cache->descriptors;
     g_autoptr(GError) error = NULL;
     if (probe == NULL || probe->reason[0] || probe->descriptor[0] == '\0') {
         const char *problem = probe == NULL      ? "it was not asked for"
@@ -49,8 +75,13 @@ read_descriptor(const VmfFactProbe *probe, gchar **why)
         *why = g_strdup_printf("the access list could not be read: %s", problem);
         return NULL;
     }
-    VmfSecurityDescriptor *sd = vmf_descriptor_text_parse(probe->descriptor, &error);
-    if (sd == NULL)
+    VmfSecurityDescriptor *sd = g_hash_table_lookup(known, probe->descriptor);
+    if (sd)
+        return sd;
+    sd = vmf_descriptor_text_parse(probe->descriptor, &error);
+    if (sd)
+        g_hash_table_insert(known, probe->descriptor, sd);
+    else
         *why = g_strdup_printf("the access list cannot be judged: %s", error->message);
     return sd;
 }
@@ -78,7 +109,7 @@ static void
 judge_statically(VmfAccessCase *item)
 {
     item->listed = readable_probe(item, item->url);
-    item->sd = read_descriptor(item->listed, &item->unread);
+    item->sd = read_descriptor(item, item->listed, &item->unread);
     if (item->sd == NULL)
         return;
     item->token = make_token(item);
@@ -90,7 +121,7 @@ judge_statically(VmfAccessCase *item)
     }
     g_autofree gchar *parent_url = folder_url(item->url), *why = NULL;
     const VmfFactProbe *above = readable_probe(item, parent_url);
-    g_autoptr(VmfSecurityDescriptor) parent = above ? read_descriptor(above, &why) : NULL;
+    const VmfSecurityDescriptor *parent = above ? read_descriptor(item, above, &why) : NULL;
     item->access = vmf_access_check_file(item->sd, parent, item->listed->read_only, item->token,
                                          item->desired);
 }
@@ -112,8 +143,6 @@ void
 vmf_access_case_clear(VmfAccessCase *item)
 {
     g_clear_pointer(&item->object, g_free);
-    g_clear_pointer(&item->sd, vmf_security_descriptor_free);
-    g_clear_pointer(&item->token, vmf_token_free);
     g_clear_pointer(&item->unread, g_free);
 }
 
@@ -142,14 +171,15 @@ vmf_access_case_contradiction(const VmfAccessCase *item)
 static gchar *
 name_in_text(const char *text, guint index)
 {
-    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
-    for (guint i = 0; parts[i]; i++) {
-        if (!g_str_has_prefix(parts[i], "ACL:") || index-- > 0)
-            continue;
-        gchar *name = parts[i] + strlen("ACL:"), *colon = strrchr(name, ':');
-        return g_strndup(name, colon ? (gsize)(colon - name) : 0);
-    }
-    return g_strdup("");
+    static const char mark[] = ",ACL:";
+    const char *at = strstr(text, mark);
+    for (; at && index > 0; index--)
+        at = strstr(at + 1, mark);
+    if (at == NULL)
+        return g_strdup("");
+    const char *name = at + strlen(mark), *end = name + strcspn(name, ",");
+    const char *colon = g_strrstr_len(name, end - name, ":");
+    return g_strndup(name, colon ? (gsize)(colon - name) : 0);
 }
 
 gchar *

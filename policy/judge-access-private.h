@@ -19,8 +19,8 @@ typedef struct {
     gboolean folder;
     guint32 desired;
     VmfFactAnswer live;
-    VmfSecurityDescriptor *sd; /* NULL: see ->unread */
-    VmfToken *token;           /* NULL: see ->unread */
+    const VmfSecurityDescriptor *sd; /* of the judge's cache; NULL: see ->unread */
+    const VmfToken *token;           /* the same */
     gchar *unread;             /* why there is no static verdict */
     VmfAccess access;          /* when ->unread is NULL */
 } VmfAccessCase;

@@ -3,13 +3,24 @@
 
 #include "policy/catalogue.h"
 #include "policy/judge.h"
+#include "policy/token.h"
+
+/* What several checks of one report look at again (access-case.c). */
+typedef struct {
+    GHashTable *descriptors; /* text → VmfSecurityDescriptor */
+    VmfToken *tokens[2];     /* of destination and source; NULL: not made yet */
+} VmfJudgeCache;
 
 /* One check being judged. */
 typedef struct VmfJudge {
     const VmfCheckCase *facts;
     VmfReport *report;
     const VmfCatalogueEntry *check;
+    VmfJudgeCache *cache;
 } VmfJudge;
+
+void vmf_judge_cache_init(VmfJudgeCache *cache);
+void vmf_judge_cache_clear(VmfJudgeCache *cache);
 
 /* One of the two hosts, from its own mouth. */
 typedef struct {

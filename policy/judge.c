@@ -213,7 +213,8 @@ judge_one(VmfJudge *judge, gboolean definition_only)
     if (definition_only && !judge->check->offline)
         vmf_judge_add(judge, VMF_RESULT_NOT_APPLICABLE, NULL, NULL, ONLY_A_DEFINITION);
     else if (vm->reason[0] && rests_on_definition(judge->check))
-        vmf_judge_add(judge, VMF_RESULT_UNKNOWN, NULL, vm->name, "not known: %s", vm->reason);
+        vmf_judge_add(judge, VMF_RESULT_UNKNOWN, NULL, vmf_judge_vm_name(judge), "not known: %s",
+                      vm->reason);
     else
         judge->check->judge(judge);
 }
@@ -222,15 +223,18 @@ static VmfReport *
 judge_all(const VmfCheckCase *facts, gboolean definition_only)
 {
     VmfReport *report = vmf_report_new();
+    VmfJudgeCache cache;
+    vmf_judge_cache_init(&cache);
     vmf_fact_set(&report->vm, facts->vm->name);
     vmf_fact_set(&report->from, facts->from);
     vmf_fact_set(&report->to, facts->to);
     for (gsize i = 0; i < vmf_catalogue_rows; i++) {
-        VmfJudge judge = {facts, report, &vmf_catalogue[i]};
+        VmfJudge judge = {facts, report, &vmf_catalogue[i], &cache};
         guint before = report->findings->len;
         judge_one(&judge, definition_only);
         g_assert(report->findings->len > before);
     }
+    vmf_judge_cache_clear(&cache);
     return report;
 }
 

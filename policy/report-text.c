@@ -6,9 +6,8 @@
 #define REASON_CHARACTERS 100 /* of the matrix */
 
 static const char *const labels[] = {
-    [VMF_RESULT_PASS] = "PASS",     [VMF_RESULT_FAIL] = "FAIL",
-    [VMF_RESULT_WARN] = "WARN",     [VMF_RESULT_NOT_APPLICABLE] = "n/a ",
-    [VMF_RESULT_UNKNOWN] = "????",
+    [VMF_RESULT_PASS] = "PASS",           [VMF_RESULT_FAIL] = "FAIL",    [VMF_RESULT_WARN] = "WARN",
+    [VMF_RESULT_NOT_APPLICABLE] = "n/a ", [VMF_RESULT_UNKNOWN] = "????",
 };
 
 /* Names come from files, peers and directories: nothing of theirs may steer a terminal. */
@@ -32,7 +31,7 @@ append_finding(GString *out, const VmfFinding *finding)
                       finding->result == VMF_RESULT_NOT_APPLICABLE;
     g_string_append_printf(out, "%-4.4s  %s  ", labels[finding->result], finding->id);
     append_safe(out, subject, "");
-    g_string_append(out, passes ? (subject[0] ? ": " : "") : "\n      ");
+    g_string_append(out, subject[0] == '\0' ? "" : passes ? ": " : "\n      ");
     append_safe(out, finding->message, "      ");
     if (finding->judged != finding->result)
         g_string_append_printf(out, "\n      (judged '%s'; the policy file's [checks] changes it)",
