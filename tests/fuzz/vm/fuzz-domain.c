@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What passes the allow-list passes it again, as the same words; and the listing of all refusals is
- * empty just then.
+ * empty just then. The facts of any definition travel.
  */
-#include "src/vm/domain.h"
+#include "src/vm/definition-facts.h"
 
 #include <string.h>
+
+static void
+check_facts(const guint8 *data, gsize size)
+{
+    static const VmfDomainRules rules = {.run_dir = "/run/vmferry", .as_written = TRUE};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfFactVm) vm = vmf_fact_vm_new();
+    g_autoptr(VmfDomain) domain = vmf_definition_facts((const char *)data, size, &rules, vm);
+    g_assert_true((domain == NULL) == (vm->reason[0] != '\0'));
+    g_autoptr(GVariant) dict = g_variant_ref_sink(vmf_fact_vm_to_variant(vm));
+    g_autoptr(VmfFactVm) back = vmf_fact_vm_from_variant(dict, &error);
+    g_assert_true(back != NULL || size > VMF_FACT_TEXT_MAX);
+}
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 
@@ -18,6 +31,7 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
     g_autoptr(GError) error = NULL;
     g_autoptr(VmfDomain) domain = vmf_domain_rebuild((const char *)data, size, &rules, &error);
     g_assert_true((domain == NULL) == (error != NULL));
+    check_facts(data, size);
     g_autoptr(VmfDomain) seen = vmf_domain_examine((const char *)data, size, &rules, NULL);
     g_assert_true(domain == NULL || seen != NULL);
     if (seen != NULL)
