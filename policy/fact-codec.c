@@ -390,7 +390,7 @@ read_struct(Reader *reader, const VmfFactShape *shape, const Path *path, GVarian
         return FALSE;
     g_variant_iter_init(&iter, dict);
     while (g_variant_iter_next(&iter, "{&sv}", &name, &value)) {
-        g_autoptr(GVariant) owned = value;
+        g_autoptr(GVariant) owned G_GNUC_UNUSED = value;
         Path at = {path, name, -1};
         gint index = find_field(shape, name);
         if (index < 0)
