@@ -28,6 +28,7 @@ typedef struct {
 int vmf_verb_acl(int argc, char **argv);
 int vmf_verb_attach(int argc, char **argv);
 int vmf_verb_cancel(int argc, char **argv);
+int vmf_verb_check(int argc, char **argv);
 int vmf_verb_define(int argc, char **argv);
 int vmf_verb_doctor(int argc, char **argv);
 int vmf_verb_hosts(int argc, char **argv);

@@ -5,6 +5,7 @@
 #include "src/cli/cli.h"
 
 static const VmfVerb verbs[] = {
+    {"check", "VM --to HOST|all", "can it move, and if not, why and what to do", vmf_verb_check},
     {"migrate", "VM --to HOST", "move a running VM", vmf_verb_migrate},
     {"list", "", "the VMs of this host", vmf_verb_list},
     {"hosts", "", "the hosts VMs can move to", vmf_verb_hosts},

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/cli/plan.h"
+
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#include "src/base/error.h"
+
+#define SCHEMA       "vmferry.plan/1"
+#define SIZE_MAX_MIB 16
+
+gboolean
+vmf_cli_plan_write(const char *path, const VmfReportSet *set, GVariant *facts, GError **error)
+{
+    g_autoptr(VmfFactCase) parsed = vmf_fact_case_from_variant(facts, error);
+    if (parsed == NULL)
+        return FALSE;
+    const VmfReport *report = set->reports->pdata[0];
+    g_autofree gchar *report_text = vmf_report_set_to_json(set);
+    g_autoptr(JsonBuilder) out = json_builder_new();
+    json_builder_begin_object(out);
+    json_builder_set_member_name(out, "schema");
+    json_builder_add_string_value(out, SCHEMA);
+    json_builder_set_member_name(out, "vm");
+    json_builder_add_string_value(out, report->vm);
+    json_builder_set_member_name(out, "from");
+    json_builder_add_string_value(out, report->from);
+    json_builder_set_member_name(out, "to");
+    json_builder_add_string_value(out, report->to);
+    json_builder_set_member_name(out, "report");
+    json_builder_add_value(out, json_from_string(report_text, NULL));
+    json_builder_set_member_name(out, "facts");
+    json_builder_add_value(out, json_gvariant_serialize(facts));
+    json_builder_end_object(out);
+    g_autoptr(JsonNode) root = json_builder_get_root(out);
+    g_autofree gchar *text = json_to_string(root, TRUE);
+    return g_file_set_contents(path, text, -1, error);
+}
+
+static gboolean
+bad(GError **error, const char *path, const char *why)
+{
+    g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
+                "'%s' is no plan: %s; make one with: vmferry check VM --to HOST --save %s", path,
+                why, path);
+    return FALSE;
+}
+
+static JsonNode *
+read_json(const char *path, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, &local);
+    if (file == NULL) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "cannot read the plan '%s': %s", path,
+                    local->message);
+        return NULL;
+    }
+    if (g_mapped_file_get_length(file) > (gsize)SIZE_MAX_MIB * 1024 * 1024) {
+        bad(error, path, "it is larger than 16 MiB");
+        return NULL;
+    }
+    g_autoptr(JsonParser) parser = json_parser_new_immutable();
+    if (!json_parser_load_from_data(parser, g_mapped_file_get_contents(file),
+                                    (gssize)g_mapped_file_get_length(file), &local)) {
+        bad(error, path, local->message);
+        return NULL;
+    }
+    JsonNode *root = json_parser_get_root(parser);
+    if (root == NULL || !JSON_NODE_HOLDS_OBJECT(root)) {
+        bad(error, path, "it is no JSON object");
+        return NULL;
+    }
+    return json_node_copy(root);
+}
+
+static gboolean
+take_text(JsonObject *object, const char *member, gchar **text)
+{
+    JsonNode *node = json_object_get_member(object, member);
+    if (node == NULL || json_node_get_value_type(node) != G_TYPE_STRING)
+        return FALSE;
+    *text = json_node_dup_string(node);
+    return TRUE;
+}
+
+GVariant *
+vmf_cli_plan_read(const char *path, gchar **vm, gchar **to, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autofree gchar *schema = NULL, *its_vm = NULL, *its_to = NULL;
+    g_autoptr(JsonNode) root = read_json(path, error);
+    if (root == NULL)
+        return NULL;
+    JsonObject *object = json_node_get_object(root);
+    if (!take_text(object, "schema", &schema) || strcmp(schema, SCHEMA) != 0 ||
+        !take_text(object, "vm", &its_vm) || !take_text(object, "to", &its_to) ||
+        json_object_get_member(object, "facts") == NULL) {
+        bad(error, path, "it is not of schema " SCHEMA);
+        return NULL;
+    }
+    g_autoptr(GVariant)
+        loose = json_gvariant_deserialize(json_object_get_member(object, "facts"), "a{sv}", &local);
+    if (loose)
+        g_variant_ref_sink(loose);
+    g_autoptr(VmfFactCase)
+        facts = loose ? vmf_fact_from_json_variant(&vmf_fact_case_shape, loose, &local) : NULL;
+    if (facts == NULL) {
+        bad(error, path, local->message);
+        return NULL;
+    }
+    *vm = g_steal_pointer(&its_vm);
+    *to = g_steal_pointer(&its_to);
+    return g_variant_ref_sink(vmf_fact_case_to_variant(facts));
+}
