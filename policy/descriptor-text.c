@@ -51,6 +51,8 @@ read_ace(VmfAcl *acl, const char *text, GError **error)
     const char *colon = strchr(text, ':');
     if (colon == NULL)
         return refuse(error, "'%.100s' is not SID:type/flags/mask", text);
+    if (acl->n_aces == VMF_ACL_MAX_ACES)
+        return refuse(error, "it has more entries than fit into a list");
     g_autofree gchar *name = g_strndup(text, (gsize)(colon - text));
     VmfAce *ace = vmf_acl_add(acl);
     if (!vmf_sid_parse(name, &ace->sid))

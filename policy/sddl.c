@@ -214,6 +214,8 @@ skip_expression(Reader *r)
 static gboolean
 read_ace(Reader *r, VmfAcl *acl)
 {
+    if (acl->n_aces == VMF_ACL_MAX_ACES)
+        return refuse(r, "more entries than fit into a list");
     VmfAce *ace = vmf_acl_add(acl);
     if (!expect(r, '(', "'(' is expected") || !read_type(r, ace) || !read_flags(r, ace) ||
         !read_rights(r, ace) ||

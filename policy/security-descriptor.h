@@ -101,6 +101,9 @@ typedef enum {
     VMF_ACL_UNSEEN,
 } VmfAclState;
 
+/* A list is at most 65,535 bytes long, its header 8, an entry at least 16 (MS-DTYP 2.4.5). */
+#define VMF_ACL_MAX_ACES 4095
+
 /** VmfAcl - a list: @aces (owned, @n_aces of them) in stored order; @revision 0 when not known */
 typedef struct {
     VmfAclState state;

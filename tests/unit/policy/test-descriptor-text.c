@@ -72,6 +72,20 @@ test_refused(void)
     }
 }
 
+static void
+test_too_many(void)
+{
+    g_autoptr(GString) text = g_string_new("REVISION:1");
+    for (guint i = 0; i < VMF_ACL_MAX_ACES; i++)
+        g_string_append(text, ",ACL:S-1-1-0:0/0/0x00000001");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfSecurityDescriptor) most = vmf_descriptor_text_parse(text->str, &error);
+    g_assert_no_error(error);
+    g_string_append(text, ",ACL:S-1-1-0:0/0/0x00000001");
+    g_assert_null(vmf_descriptor_text_parse(text->str, &error));
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
+}
+
 /* Never an entry less than its text shows, and never half a mask. */
 static void
 test_every_truncation(void)
@@ -96,6 +110,7 @@ main(int argc, char **argv)
     g_test_add_func("/descriptor-text/file/read", test_read);
     g_test_add_func("/descriptor-text/parts-missing/unseen", test_parts_missing);
     g_test_add_func("/descriptor-text/bad-text/refused-by-name", test_refused);
+    g_test_add_func("/descriptor-text/too-many-entries/refused", test_too_many);
     g_test_add_func("/descriptor-text/every-truncation/whole-entries-only", test_every_truncation);
     return g_test_run();
 }

@@ -114,6 +114,20 @@ test_refused(void)
     }
 }
 
+static void
+test_too_many(void)
+{
+    g_autoptr(GString) text = g_string_new("D:");
+    for (guint i = 0; i < VMF_ACL_MAX_ACES; i++)
+        g_string_append(text, "(A;;FA;;;WD)");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfSecurityDescriptor) most = vmf_sddl_parse(text->str, NULL, &error);
+    g_assert_no_error(error);
+    g_string_append(text, "(A;;FA;;;WD)");
+    g_assert_null(vmf_sddl_parse(text->str, NULL, &error));
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
+}
+
 /* No prefix of it is read beyond its end; those that are whole parts are read. */
 static void
 test_every_truncation(void)
@@ -143,6 +157,7 @@ main(int argc, char **argv)
     g_test_add_func("/sddl/descriptor/written-again", test_written_again);
     g_test_add_func("/sddl/conditions/marked", test_conditions);
     g_test_add_func("/sddl/bad-text/refused-by-place", test_refused);
+    g_test_add_func("/sddl/too-many-entries/refused", test_too_many);
     g_test_add_func("/sddl/every-truncation/whole-parts-only", test_every_truncation);
     return g_test_run();
 }
