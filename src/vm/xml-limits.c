@@ -32,17 +32,17 @@ static guint
 skip_tag(Scan *scan, gboolean *closed)
 {
     guint attributes = 0;
-    const char *before = scan->at;
+    char before = '\0';
     for (; scan->at < scan->end && *scan->at != '>'; scan->at++) {
-        before = scan->at;
+        before = *scan->at;
         if (*scan->at != '"' && *scan->at != '\'')
             continue;
         const char *quote = memchr(scan->at + 1, *scan->at, (gsize)(scan->end - scan->at - 1));
         attributes++;
         scan->at = quote != NULL ? quote : scan->end - 1;
-        before = scan->at;
+        before = '\0';
     }
-    *closed = *before == '/';
+    *closed = before == '/';
     scan->at = MIN(scan->at + 1, scan->end);
     return attributes;
 }
