@@ -8,6 +8,7 @@
 
 #define SCHEMA       "vmferry.plan/1"
 #define SIZE_MAX_MIB 16
+#define DEPTH_MAX    32
 
 gboolean
 vmf_cli_plan_write(const char *path, const VmfReportSet *set, GVariant *facts, GError **error)
@@ -46,6 +47,25 @@ bad(GError **error, const char *path, const char *why)
     return FALSE;
 }
 
+/* json-glib's parser calls itself for each level: a file of brackets alone would end the process. */
+static gboolean
+is_nested_too_deep(const char *text, gsize size)
+{
+    guint depth = 0;
+    gboolean quoted = FALSE;
+    for (gsize i = 0; i < size; i++) {
+        if (quoted && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (text[i] == '[' || text[i] == '{') && ++depth > DEPTH_MAX)
+            return TRUE;
+        else if (!quoted && (text[i] == ']' || text[i] == '}') && depth > 0)
+            depth--;
+    }
+    return FALSE;
+}
+
 static JsonNode *
 read_json(const char *path, GError **error)
 {
@@ -60,9 +80,14 @@ read_json(const char *path, GError **error)
         bad(error, path, "it is larger than 16 MiB");
         return NULL;
     }
+    const char *text = g_mapped_file_get_contents(file); /* NULL: nothing is in it */
+    gsize size = g_mapped_file_get_length(file);
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
-    if (!json_parser_load_from_data(parser, g_mapped_file_get_contents(file),
-                                    (gssize)g_mapped_file_get_length(file), &local)) {
+    if (text == NULL || is_nested_too_deep(text, size)) {
+        bad(error, path, text ? "it is nested too deep" : "it is empty");
+        return NULL;
+    }
+    if (!json_parser_load_from_data(parser, text, (gssize)size, &local)) {
         bad(error, path, local->message);
         return NULL;
     }
@@ -109,7 +134,9 @@ vmf_cli_plan_read(const char *path, gchar **vm, gchar **to, GError **error)
         bad(error, path, local->message);
         return NULL;
     }
-    *vm = g_steal_pointer(&its_vm);
-    *to = g_steal_pointer(&its_to);
+    if (vm)
+        *vm = g_steal_pointer(&its_vm);
+    if (to)
+        *to = g_steal_pointer(&its_to);
     return g_variant_ref_sink(vmf_fact_case_to_variant(facts));
 }

@@ -23,7 +23,7 @@ vmf_cli_plan_write(const char *path, const VmfReportSet *set, GVariant *facts, G
 
 /**
  * vmf_cli_plan_read() - the facts of a plan
- * @vm, @to: (out): for which VM and host it was made
+ * @vm, @to: (out) (optional): for which VM and host it was made
  *
  * Returns: (transfer full): the a{sv} of a VmfFactCase, or %NULL with VMF_ERROR_CONFIG: no such
  *   file, too large, no plan, or one of another version, by the field that differs.
