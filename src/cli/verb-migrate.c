@@ -4,6 +4,7 @@
 
 #include "src/base/error.h"
 #include "src/cli/cli.h"
+#include "src/cli/plan.h"
 
 static const char *const stages[] = {"setup", "memory", "state", "storage", "resume", "network"};
 
@@ -175,10 +176,13 @@ int
 vmf_verb_migrate(int argc, char **argv)
 {
     g_autofree gchar *to = NULL;
+    g_autofree gchar *plan = NULL;
     gint downtime = 0, bandwidth = -1;
     gboolean json = FALSE, detach = FALSE;
     const GOptionEntry options[] = {
         {"to", 0, 0, G_OPTION_ARG_STRING, &to, "Destination: a host of the allowed group", "HOST"},
+        {"plan", 0, 0, G_OPTION_ARG_FILENAME, &plan,
+         "Refuse when a fact has changed since: vmferry check --save PLAN", "PLAN"},
         {"max-downtime", 0, 0, G_OPTION_ARG_INT, &downtime, "How long the guest may pause at first",
          "MS"},
         {"bandwidth", 0, 0, G_OPTION_ARG_INT, &bandwidth, "Limit for memory, 0: none", "MIB"},
@@ -194,17 +198,23 @@ vmf_verb_migrate(int argc, char **argv)
                        : "vmferry migrate: --max-downtime and --bandwidth are not negative\n");
         return VMF_EXIT_USAGE;
     }
+    GError *error = NULL;
+    g_autofree gchar *plan_vm = NULL, *plan_to = NULL; /* vmferryd compares them */
+    g_autoptr(GVariant) facts = plan ? vmf_cli_plan_read(plan, &plan_vm, &plan_to, &error) : NULL;
+    if (error)
+        return report_refusal(error, argv[1], to, json);
     g_autoptr(VmfDbusManager) manager = vmf_cli_manager();
     if (manager == NULL)
         return VMF_EXIT_UNKNOWN;
     GVariantDict wanted;
     g_variant_dict_init(&wanted, NULL);
+    if (facts)
+        g_variant_dict_insert_value(&wanted, "plan", facts);
     if (downtime)
         g_variant_dict_insert(&wanted, "max-downtime-ms", "u", (guint)downtime);
     if (bandwidth >= 0)
         g_variant_dict_insert(&wanted, "bandwidth-mib", "t", (guint64)bandwidth);
     g_autofree gchar *path = NULL;
-    GError *error = NULL;
     if (!vmf_dbus_manager_call_migrate_sync(manager, argv[1], to, g_variant_dict_end(&wanted),
                                             &path, NULL, &error))
         return report_refusal(error, argv[1], to, json);

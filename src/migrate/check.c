@@ -162,7 +162,7 @@ vmf_check_facts(VmfCheck *check, const VmfCheckResult *result)
 gboolean
 vmf_check_compare(VmfCheck *check, const VmfCheckResult *result, GVariant *plan, GError **error)
 {
-    g_autoptr(VmfFactCase) then = vmf_fact_from_json_variant(&vmf_fact_case_shape, plan, error);
+    g_autoptr(VmfFactCase) then = vmf_fact_case_from_variant(plan, error);
     if (then == NULL) {
         g_prefix_error(error, "the plan: ");
         return FALSE;

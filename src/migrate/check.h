@@ -52,7 +52,7 @@ GVariant *vmf_check_facts(VmfCheck *check, const VmfCheckResult *result);
 
 /**
  * vmf_check_compare() - with the facts of an earlier check
- * @plan: a{sv} of a VmfFactCase as JSON gives it back
+ * @plan: a{sv} of a VmfFactCase
  *
  * Returns: FALSE with VMF_ERROR_CONFIG naming each fact that has changed, or VMF_ERROR_PROTOCOL:
  *   @plan is not of this form, or of another VM or destination

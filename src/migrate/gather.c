@@ -171,7 +171,6 @@ gather_view(const VmfContext *context, const VmfFactVm *vm, const VmfDomain *dom
             const char *migration, VmfFactView *view)
 {
     gather_files(context, vm, view);
-    gather_disks(context, vm, &view->disks);
     gather_job(context, vm, migration, &view->job);
     if (domain)
         vmf_fit_facts_gather(context->host, domain, vm,
@@ -188,6 +187,7 @@ vmf_gather_view(const VmfContext *context, const VmfFactVm *vm, const char *defi
     g_autoptr(VmfFactVm) again = vmf_fact_vm_new();
     g_autoptr(VmfDomain)
         domain = vmf_definition_facts(definition, strlen(definition), &rules, again);
+    gather_disks(context, vm, &view->disks);
     gather_view(context, vm, domain, migration, view);
 }
 
@@ -241,6 +241,7 @@ vmf_gather_as_destination(const VmfContext *context, const char *definition, con
     vmf_gather_host(context, migration, &side->host);
     keep_what_meets(context, migration, vm, side->host.machine.domains);
     vmf_gather_peer(context, peer, &side->peer);
+    vmf_fact_set(&side->view.disks.reason, "a destination has none before it takes the VM");
     gather_view(context, vm, domain, migration, &side->view);
     return side;
 }
