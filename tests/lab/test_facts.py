@@ -285,6 +285,18 @@ def test_misfits(facts, guest, hv2):
     assert loader["loader-sha256"] == ""
 
 
+@pytest.mark.parametrize("cpu,wanted,says", [
+    ("<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>EPYC-Milan</model></cpu>",
+     "incompatible", "does not provide required features"),
+    ("<cpu mode='custom'><model>Nonesuch</model></cpu>", "unknown", "Unknown CPU model Nonesuch"),
+    ("", "superset", ""),
+])
+def test_processors(facts, guest, hv2, cpu, wanted, says):
+    own = re.search(r"<cpu .*?</cpu>", hv2.run("cat", XML).stdout, re.S).group()
+    fit = facts(hv2, "fit", changed(hv2, own, cpu))
+    assert fit["cpu"] == wanted and says in fit["cpu-problem"], fit
+
+
 # ---- the network, the domain ----
 
 def test_route(facts, hv1, hv2):

@@ -114,8 +114,8 @@ test_bad_answers(Fixture *f, gconstpointer unused)
     };
     add_file(f, VMF_FACT_ROLE_DISK, "smb://fs1.lab.test/vms/web1/a.raw", TRUE);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_ptr_array_set_size(f->view->probes, 0);
-        g_ptr_array_set_size(f->view->shares, 0);
+        vmf_fact_view_free(f->view);
+        f->view = vmf_fact_view_new();
         run(f, cases[i].script, 10000);
         assert_reason(nth(f, 0)->reason, cases[i].says);
     }
