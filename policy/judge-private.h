@@ -89,6 +89,8 @@ void vmf_judge_dir_050(VmfJudge *judge);
 void vmf_judge_smb_100(VmfJudge *judge);
 void vmf_judge_smb_110(VmfJudge *judge);
 void vmf_judge_smb_111(VmfJudge *judge);
+
+/* judge-owner.c */
 void vmf_judge_smb_130(VmfJudge *judge);
 void vmf_judge_smb_140(VmfJudge *judge);
 void vmf_judge_smb_150(VmfJudge *judge);

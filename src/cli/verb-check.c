@@ -39,7 +39,7 @@ print_reports(const Options *options, const VmfReportSet *set)
         text = vmf_report_set_to_json(set);
     else if (options->junit)
         text = vmf_report_set_to_junit(set);
-    else if (set->reports->len != 1)
+    else if (set->reports->len != 1 || (options->to && strcmp(options->to[0], "all") == 0))
         text = vmf_report_set_to_matrix(set);
     else
         text = vmf_report_to_text(set->reports->pdata[0], options->all);
