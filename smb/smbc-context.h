@@ -19,8 +19,8 @@
  * @VMF_SMBC_CLEAR_210: the same by SMB 2.1, which has no encryption; for servers without 3.1.1
  *
  * Asking libsmbclient not to encrypt does not do: it encrypts all the same when the server wants
- * it. Offering no cipher does [measured, 4.17 and 4.22]; it is a matter of the configuration, which is the
- * whole process's, and with the two older dialects of SMB 3 the library itself would refuse.
+ * it. Offering no cipher does [measured, 4.17 and 4.22]; it is a matter of the configuration, which
+ * is the whole process's, and with the two older dialects of SMB 3 the library itself would refuse.
  */
 typedef enum { VMF_SMBC_SEALED, VMF_SMBC_CLEAR_311, VMF_SMBC_CLEAR_210 } VmfSmbcKind;
 
