@@ -167,29 +167,13 @@ vmf_access_case_contradiction(const VmfAccessCase *item)
 
 /* ---- words ---- */
 
-/* The name of the n-th "ACL:" of "REVISION:1,OWNER:…,ACL:LAB\VM Hosts:0/0/0x…,…"; "" is none. */
-static gchar *
-name_in_text(const char *text, guint index)
-{
-    static const char mark[] = ",ACL:";
-    const char *at = strstr(text, mark);
-    for (; at && index > 0; index--)
-        at = strstr(at + 1, mark);
-    if (at == NULL)
-        return g_strdup("");
-    const char *name = at + strlen(mark), *end = name + strcspn(name, ",");
-    const char *colon = g_strrstr_len(name, end - name, ":");
-    return g_strndup(name, colon ? (gsize)(colon - name) : 0);
-}
-
 gchar *
 vmf_access_case_entry_name(const VmfAccessCase *item, guint index)
 {
-    g_autofree gchar *name = name_in_text(item->listed->descriptor_names, index);
-    if (name[0])
-        return g_steal_pointer(&name);
-    g_autofree gchar *sid = name_in_text(item->listed->descriptor, index);
-    return g_steal_pointer(&sid);
+    gchar *name = vmf_descriptor_text_entry_name(item->listed->descriptor_names, index);
+    if (name == NULL)
+        name = vmf_descriptor_text_entry_name(item->listed->descriptor, index);
+    return name ? name : g_strdup("");
 }
 
 /* Of all that is missing, what people ask about: data. */
@@ -220,11 +204,11 @@ vmf_access_case_why(const VmfAccessCase *item)
     g_autofree gchar *name = vmf_access_case_entry_name(item, (guint)access->ace);
     guint32 mask = item->sd->dacl.aces[access->ace].mask;
     if (access->reason == VMF_ACCESS_DENIED_ENTRY)
-        return g_strdup_printf("entry %d of the %s's ACL denies it: %s, 0x%08x", access->ace + 1,
-                               what, name, mask);
+        return g_strdup_printf("ace %d of the %s's ACL denies it: %s, 0x%08x", access->ace, what,
+                               name, mask);
     if (access->reason == VMF_ACCESS_ENTRIES)
-        return g_strdup_printf("entry %d of the %s's ACL grants it: %s, 0x%08x", access->ace + 1,
-                               what, name, mask);
+        return g_strdup_printf("ace %d of the %s's ACL grants it: %s, 0x%08x", access->ace, what,
+                               name, mask);
     return g_strdup_printf("%s (%s)", described, name);
 }
 

@@ -15,6 +15,7 @@ quoted(const char *text)
 typedef struct {
     gchar *service; /* //fs1.lab.test/vms, quoted */
     gchar *path;    /* web1/web1.qcow2, quoted */
+    gchar *bare;    /* the same, not quoted */
     gchar *windows; /* \\fs1\vms\web1\web1.qcow2, quoted for cmd and PowerShell */
     gchar *share;   /* vms */
     gchar *server;
@@ -25,6 +26,7 @@ place_clear(Place *place)
 {
     g_free(place->service);
     g_free(place->path);
+    g_free(place->bare);
     g_free(place->windows);
     g_free(place->share);
     g_free(place->server);
@@ -42,6 +44,7 @@ find_place(const VmfAccessCase *item, Place *place)
                                             place->server, place->share, path);
     place->service = quoted(service);
     place->path = quoted(path);
+    place->bare = g_strdup(path);
     g_strdelimit(unc, "/", '\\');
     place->windows = strchr(unc, ' ') ? g_strdup_printf("\"%s\"", unc) : g_steal_pointer(&unc);
     return TRUE;
@@ -166,7 +169,9 @@ vmf_access_case_fix(const VmfAccessCase *item, VmfFinding *finding)
     if (!find_place(item, &place))
         return;
     if (!item->unread && item->access.reason == VMF_ACCESS_READONLY) {
-        vmf_finding_fix(finding, "smbclient %s -c 'setmode \"%s\" -r'", place.service, place.path);
+        g_autofree gchar *command = g_strdup_printf("setmode \"%s\" -r", place.bare);
+        g_autofree gchar *argument = quoted(command);
+        vmf_finding_fix(finding, "smbclient %s -c %s", place.service, argument);
         vmf_finding_fix(finding, "attrib -r %s", place.windows);
         return;
     }

@@ -59,11 +59,16 @@ denied_and_missing_here(VmfFactCase *f)
     case_probe(THERE(f), CASE_DISK)->write = VMF_FACT_ANSWER_DENIED;
 }
 
+/* A name that a shell would take apart. */
 static void
 read_only_attribute(VmfFactCase *f)
 {
-    case_probe(THERE(f), CASE_DISK)->read_only = TRUE;
-    case_probe(THERE(f), CASE_DISK)->write = VMF_FACT_ANSWER_DENIED;
+    SET(case_file(f, CASE_DISK)->url, CASE_FOLDER "/it's%20web%201.qcow2");
+    for (guint i = 0; i < 2; i++)
+        SET(case_probe(i ? THERE(f) : HERE(f), CASE_DISK)->url,
+            CASE_FOLDER "/it's%20web%201.qcow2");
+    case_probe(THERE(f), CASE_FOLDER "/it's%20web%201.qcow2")->read_only = TRUE;
+    case_probe(THERE(f), CASE_FOLDER "/it's%20web%201.qcow2")->write = VMF_FACT_ANSWER_DENIED;
 }
 
 static void
