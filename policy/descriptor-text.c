@@ -117,3 +117,17 @@ vmf_descriptor_text_parse(const char *text, GError **error)
             return NULL;
     return g_steal_pointer(&sd);
 }
+
+gchar *
+vmf_descriptor_text_entry_name(const char *text, guint index)
+{
+    static const char mark[] = ",ACL:";
+    const char *at = strstr(text, mark);
+    for (; at && index > 0; index--)
+        at = strstr(at + 1, mark);
+    if (at == NULL)
+        return NULL;
+    const char *name = at + strlen(mark), *end = name + strcspn(name, ",");
+    const char *colon = g_strrstr_len(name, end - name, ":");
+    return colon ? g_strndup(name, (gsize)(colon - name)) : NULL;
+}

@@ -22,3 +22,12 @@
  *   VMF_ERROR_UNSUPPORTED  an entry of a reserved type
  */
 VmfSecurityDescriptor *vmf_descriptor_text_parse(const char *text, GError **error);
+
+/**
+ * vmf_descriptor_text_entry_name() - whom an entry is about, as written
+ * @text:  the attribute's text, with SIDs or with names ("*+"); may be anything
+ * @index: of the entry, from 0
+ *
+ * Returns: (transfer full) (nullable): "LAB\\VM Hosts"; %NULL: there is no such entry
+ */
+gchar *vmf_descriptor_text_entry_name(const char *text, guint index);
