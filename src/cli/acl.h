@@ -6,3 +6,4 @@
 /* The verbs below "vmferry acl"; argv[0] is "acl VERB". */
 
 int vmf_acl_eval(int argc, char **argv);
+int vmf_acl_show(int argc, char **argv);

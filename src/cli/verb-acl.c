@@ -4,6 +4,8 @@
 #include "src/cli/acl.h"
 
 static const VmfVerb verbs[] = {
+    {"show", "smb://SERVER/SHARE/FILE [--account 'HOST$']", "who may do what with a file",
+     vmf_acl_show},
     {"eval", "--sddl SDDL --sid SID... | --batch FILE|-", "the access check alone, offline",
      vmf_acl_eval},
 };

@@ -273,6 +273,51 @@ def test_plan_of_another_vm(lab, hv1, guest):
         lab.delete_guest(other)
 
 
+# ---- acl show ----
+
+def show(host, path, *options):
+    return host.vmferry("acl", "show", f"smb://fs1.lab.test/vms/{path}", *options, check=False)
+
+
+def test_acl_of_a_file(hv1, guest):
+    result = show(hv1, disk(guest), "--account", "HV2$", "--account", "hv1.lab.test")
+    assert result.returncode == 0, result
+    assert_says(result.stdout, r"vda\.raw, read as HV1\$", r"allow\s+LAB\\VM Hosts", r"HV2\$: grant", r"HV1\$: grant")
+
+
+def test_acl_names_the_deciding_entry(lab, hv1, guest):
+    path = disk(guest)
+    kept = [line for line in smbcacls(lab, path).splitlines() if line.startswith("ACL:")]
+    smbcacls(lab, path, "-a", "ACL:LAB\\HV2$:DENIED/0x0/0x2")
+    try:
+        result = show(hv1, path, "--account", "HV2$", "--json")
+        assert result.returncode == 1, result
+        answer = json.loads(result.stdout)
+        account, = answer["accounts"]
+        assert account["verdict"] == "deny"
+        assert answer["aces"][account["ace"]]["name"] == "LAB\\HV2$"
+        assert show(hv1, path, "--account", "HV1$").returncode == 0
+    finally:
+        smbcacls(lab, path, "-S", ",".join(kept))
+
+
+@pytest.mark.parametrize("path, options, says", [
+    ("nosuch/x.raw", (), "no such"), ("checked/vda.raw", ("--account", "nosuch"), "nosuch"),
+    ("../x", (), r"\.\."),
+])
+def test_acl_that_cannot_be_shown(hv1, guest, path, options, says):
+    result = show(hv1, path, *options)
+    assert result.returncode == 3, result
+    assert_says(result.stderr, says)
+
+
+def test_acl_without_a_ticket(hv1):
+    result = hv1.run("env", "KRB5CCNAME=FILE:/tmp/none", "vmferry", "acl", "show",
+                     "smb://fs1.lab.test/vms/demo/vda.raw", check=False)
+    assert result.returncode == 3, result
+    assert_says(result.stderr, "/tmp/none", "ticket")
+
+
 # ---- what cannot be judged ----
 
 @pytest.mark.parametrize("vm, to, says", [
