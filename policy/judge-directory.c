@@ -172,9 +172,11 @@ judge_account(VmfJudge *judge, const VmfJudgeSide *asker)
     if (!vmf_judge_known(judge, &subject, NULL, computer, computer->reason))
         return;
     if (computer->matches != 1) {
-        VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, &subject, NULL,
-                                            "%u computer accounts answer to '%s', as %s sees it",
-                                            computer->matches, asker->peer->fqdn, asker->fqdn);
+        VmfFinding *finding = vmf_judge_add(
+            judge, VMF_RESULT_FAIL, &subject, NULL, "%s to '%s', as %s sees it",
+            computer->matches ? "several computer accounts answer" : "no computer account answers",
+            asker->peer->fqdn, asker->fqdn);
+        vmf_finding_number(finding, "matches", computer->matches);
         vmf_finding_fix(finding,
                         computer->matches == 0 ? "on %s: net ads join -U Administrator"
                                                : "setspn -Q host/%s, and delete the wrong "
@@ -212,7 +214,7 @@ vmf_judge_dir_030(VmfJudge *judge)
 
 /* ---- DIR-040 ---- */
 
-static void
+static VmfFinding *
 say_not_member(VmfJudge *judge, const VmfJudgeSide *side, const VmfFactDirectory *directory,
                const char *where)
 {
@@ -227,6 +229,7 @@ say_not_member(VmfJudge *judge, const VmfJudgeSide *side, const VmfFactDirectory
                     group, side->account, side->fqdn);
     vmf_finding_fix(finding, "Add-ADGroupMember '%s' -Members '%s'  (on Windows)", group,
                     side->account);
+    return finding;
 }
 
 /* Each host by its own policy file's group: about itself, and about its peer. */
@@ -254,10 +257,14 @@ judge_membership(VmfJudge *judge, const VmfJudgeSide *side)
         say_not_member(judge, side, directory, "the directory");
     if (side->peer == NULL || side->peer->computer.reason[0] || side->peer->computer.matches != 1)
         return; /* DIR-030 says so */
+    const char *its_group = other.host ? other.host->directory.group_sid : "";
     if (!vmf_judge_has(side->peer->computer.group_sids, directory->group_sid) &&
-        (other.host == NULL ||
-         g_strcmp0(other.host->directory.group_sid, directory->group_sid) != 0))
-        say_not_member(judge, &other, directory, side->fqdn);
+        strcmp(its_group, directory->group_sid) != 0) {
+        VmfFinding *finding = say_not_member(judge, &other, directory, side->fqdn);
+        if (its_group[0])
+            vmf_finding_fix(finding, "or let both hosts name the same group: [vmferry] group= "
+                                     "in " VMF_LOCAL_POLICY_FILE);
+    }
     const VmfFactChannel *channel = &side->peer->channel;
     if (channel->reason[0] == '\0' && channel->by_ticket &&
         !vmf_judge_has(channel->group_sids, directory->group_sid))
@@ -308,7 +315,9 @@ judge_channel(VmfJudge *judge, const VmfJudgeSide *side)
                                 channel->principal, enctype_name(channel->session_enctype));
     vmf_finding_text(finding, "principal", channel->principal);
     vmf_finding_number(finding, "session-enctype", channel->session_enctype);
-    if (finding->judged != VMF_RESULT_PASS)
+    if (finding->judged == VMF_RESULT_FAIL && !weak)
+        vmf_finding_fix(finding, "on %s: vmferry doctor", other.fqdn);
+    if (finding->judged == VMF_RESULT_FAIL && weak)
         vmf_finding_fix(finding,
                         "net ads enctypes set '%s' 24, then on %s: net ads changetrustpw and "
                         "systemctl restart vmferryd",

@@ -76,7 +76,9 @@ vmf_judge_host_300(VmfJudge *judge)
                                 there->cpu_model);
     vmf_finding_text(finding, "source-cpu", here->cpu_model);
     vmf_finding_text(finding, "destination-cpu", there->cpu_model);
-    if (fault)
+    if (fault && strcmp(here->cpu_arch, there->cpu_arch) != 0)
+        vmf_finding_fix(finding, "choose another host: vmferry check %s --to all", VM(judge)->name);
+    else if (fault)
         vmf_finding_fix(finding,
                         "virsh edit %s: a <cpu mode='custom'> model that both have (virsh "
                         "hypervisor-cpu-baseline); it counts from the next start",

@@ -186,6 +186,54 @@ definition_unreadable(VmfFactCase *f)
     SET(f->vm.reason, "the definition, line 3: Opening and ending tag mismatch");
 }
 
+static void
+denied_and_not_asked(VmfFactCase *f)
+{
+    read_only_entry(f);
+    case_probe(THERE(f), CASE_DISK)->write = VMF_FACT_ANSWER_NOT_TRIED;
+    case_probe(THERE(f), CASE_DISK)->read = VMF_FACT_ANSWER_NOT_TRIED;
+}
+
+/* Nobody could ask the directory: the server's answer stands alone. */
+static void
+groups_unknown(VmfFactCase *f)
+{
+    SET(THERE(f)->host.directory.reason, "dc1.lab.test: timed out");
+    SET(HERE(f)->peer.computer.reason, "dc1.lab.test: timed out");
+    case_probe(THERE(f), CASE_DISK)->write = VMF_FACT_ANSWER_DENIED;
+}
+
+static void
+list_malformed(VmfFactCase *f)
+{
+    for (guint i = 0; i < 2; i++)
+        SET(case_probe(i ? THERE(f) : HERE(f), CASE_DISK)->descriptor, "REVISION:1,OWNER:nobody");
+}
+
+/* The group's name is not known: its SID does as well. */
+static void
+group_by_sid(VmfFactCase *f)
+{
+    read_only_entry(f);
+    SET(HERE(f)->host.directory.group_name, "");
+}
+
+static void
+no_folder(VmfFactCase *f)
+{
+    while (f->vm.files->len)
+        vmf_fact_file_free(g_ptr_array_remove_index(f->vm.files, 0));
+}
+
+static void
+nothing_answered(VmfFactCase *f)
+{
+    for (guint i = 0; i < THERE(f)->view.probes->len; i++) {
+        VmfFactProbe *probe = THERE(f)->view.probes->pdata[i];
+        SET(probe->reason, "the probe was killed after 10 s");
+    }
+}
+
 const JudgeCase judge_cases_access[] = {
     {"SMB-120", "read-only-entry", VMF_RESULT_FAIL, read_only_entry},
     {"SMB-120", "explained-by-other-host", VMF_RESULT_FAIL, explained_by_other},
@@ -213,5 +261,12 @@ const JudgeCase judge_cases_access[] = {
     {"SMB-123", "share-denies", VMF_RESULT_FAIL, share_denies},
     {"SMB-123", "server-allows", VMF_RESULT_FAIL, server_allows},
     {"SMB-123", "agree-on-denial", VMF_RESULT_PASS, denied_entry},
+    {"SMB-120", "denied-and-not-asked", VMF_RESULT_FAIL, denied_and_not_asked},
+    {"SMB-120", "groups-unknown", VMF_RESULT_FAIL, groups_unknown},
+    {"SMB-120", "list-malformed", VMF_RESULT_PASS, list_malformed},
+    {"SMB-120", "group-by-sid", VMF_RESULT_FAIL, group_by_sid},
+    {"SMB-120", "nothing-answered", VMF_RESULT_UNKNOWN, nothing_answered},
+    {"SMB-122", "no-folder", VMF_RESULT_NOT_APPLICABLE, no_folder},
+    {"SMB-123", "nothing-to-compare", VMF_RESULT_PASS, nothing_answered},
     {NULL},
 };

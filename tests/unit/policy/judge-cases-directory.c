@@ -103,6 +103,33 @@ rc4_session(VmfFactCase *f)
     THERE(f)->peer.channel.ticket_enctype = 23;
 }
 
+static void
+no_clock(VmfFactCase *f)
+{
+    HERE(f)->host.directory.skew_known = FALSE;
+}
+
+static void
+no_account(VmfFactCase *f)
+{
+    HERE(f)->peer.computer.matches = 0;
+}
+
+static void
+one_sided(VmfFactCase *f)
+{
+    HERE(f)->peer.channel.mutual = FALSE;
+}
+
+/* The hosts' policy files name different groups: hv1's does not have hv2 in it. */
+static void
+other_group(VmfFactCase *f)
+{
+    SET(HERE(f)->host.directory.group_sid, CASE_DOMAIN "-1300");
+    SET(HERE(f)->host.directory.group_name, "VM Hosts East");
+    case_texts(&HERE(f)->host.directory.self.group_sids, CASE_DOMAIN "-515 " CASE_DOMAIN "-1300");
+}
+
 const JudgeCase judge_cases_directory[] = {
     {"DIR-010", "rc4-only", VMF_RESULT_FAIL, rc4_only},
     {"DIR-010", "joined-again", VMF_RESULT_FAIL, joined_again},
@@ -120,5 +147,9 @@ const JudgeCase judge_cases_directory[] = {
     {"DIR-040", "no-group", VMF_RESULT_FAIL, no_group},
     {"DIR-050", "refused", VMF_RESULT_FAIL, refused_peer},
     {"DIR-050", "rc4", VMF_RESULT_FAIL, rc4_session},
+    {"DIR-020", "no-clock", VMF_RESULT_UNKNOWN, no_clock},
+    {"DIR-030", "no-account", VMF_RESULT_FAIL, no_account},
+    {"DIR-040", "other-group", VMF_RESULT_FAIL, other_group},
+    {"DIR-050", "one-sided", VMF_RESULT_FAIL, one_sided},
     {NULL},
 };

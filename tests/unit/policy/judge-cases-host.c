@@ -168,6 +168,67 @@ other_job(VmfFactCase *f)
     SET(HERE(f)->view.job, "job 3, to hv3.lab.test");
 }
 
+static void
+passthrough_without_kvm(VmfFactCase *f)
+{
+    SET(f->vm.cpu_mode, "host-passthrough");
+    SET(f->vm.type, "qemu");
+}
+
+static void
+other_arch(VmfFactCase *f)
+{
+    SET(THERE(f)->host.machine.cpu_arch, "aarch64");
+}
+
+static void
+no_emulator(VmfFactCase *f)
+{
+    SET(THERE(f)->view.fit.emulator, "");
+}
+
+static void
+no_firmware(VmfFactCase *f)
+{
+    SET(THERE(f)->view.fit.loader_sha256, "");
+}
+
+static void
+firmware_unread_here(VmfFactCase *f)
+{
+    SET(HERE(f)->view.fit.loader_sha256, "");
+}
+
+static void
+no_network(VmfFactCase *f)
+{
+    ((VmfFactNic *)f->vm.nics->pdata[0])->kind = VMF_FACT_NET_NETWORK;
+}
+
+static void
+bridge_down(VmfFactCase *f)
+{
+    net_there(f)->active = FALSE;
+}
+
+static void
+nic_mtu(VmfFactCase *f)
+{
+    ((VmfFactNic *)f->vm.nics->pdata[0])->mtu = 9000;
+}
+
+static void
+no_nics(VmfFactCase *f)
+{
+    vmf_fact_nic_free(g_ptr_array_remove_index(f->vm.nics, 0));
+}
+
+static void
+journal_broken(VmfFactCase *f)
+{
+    SET(THERE(f)->host.queue.reason, "the journal cannot be read: disk I/O error");
+}
+
 const JudgeCase judge_cases_host[] = {
     {"HOST-300", "other-vendor", VMF_RESULT_FAIL, intel_there},
     {"HOST-300", "too-old", VMF_RESULT_FAIL, cpu_too_old},
@@ -192,5 +253,15 @@ const JudgeCase judge_cases_host[] = {
     {"HOST-360", "older-qemu", VMF_RESULT_WARN, older_qemu},
     {"JOB-400", "no-slot", VMF_RESULT_FAIL, no_slot},
     {"JOB-400", "other-job", VMF_RESULT_FAIL, other_job},
+    {"HOST-300", "passthrough-without-kvm", VMF_RESULT_FAIL, passthrough_without_kvm},
+    {"HOST-300", "other-arch", VMF_RESULT_FAIL, other_arch},
+    {"HOST-310", "no-emulator", VMF_RESULT_FAIL, no_emulator},
+    {"HOST-310", "no-firmware", VMF_RESULT_FAIL, no_firmware},
+    {"HOST-310", "firmware-unread-here", VMF_RESULT_UNKNOWN, firmware_unread_here},
+    {"HOST-330", "no-network", VMF_RESULT_FAIL, no_network},
+    {"HOST-330", "bridge-down", VMF_RESULT_FAIL, bridge_down},
+    {"HOST-330", "interface-mtu", VMF_RESULT_FAIL, nic_mtu},
+    {"HOST-330", "no-interface", VMF_RESULT_NOT_APPLICABLE, no_nics},
+    {"JOB-400", "journal-broken", VMF_RESULT_UNKNOWN, journal_broken},
     {NULL},
 };

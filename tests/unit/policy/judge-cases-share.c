@@ -131,6 +131,39 @@ other_record(VmfFactCase *f)
     THERE(f)->view.owner.epoch = 3;
 }
 
+static void
+local_backing(VmfFactCase *f)
+{
+    VmfFactFile *file = vmf_fact_file_new();
+    file->role = VMF_FACT_ROLE_BACKING;
+    SET(file->target, "vda");
+    SET(file->place, "/var/lib/libvirt/images/base.qcow2");
+    g_ptr_array_add(f->vm.files, file);
+}
+
+static void
+no_files(VmfFactCase *f)
+{
+    while (f->vm.files->len)
+        vmf_fact_file_free(g_ptr_array_remove_index(f->vm.files, 0));
+    for (guint i = 0; i < 2; i++) {
+        GPtrArray *shares = (i ? THERE(f) : HERE(f))->view.shares;
+        vmf_fact_share_free(g_ptr_array_remove_index(shares, 0));
+    }
+}
+
+static void
+no_disk_process(VmfFactCase *f)
+{
+    SET(HERE(f)->view.disks.reason, "no disk process listens on /run/vmferry/1111/control");
+}
+
+static void
+own_sid_unknown(VmfFactCase *f)
+{
+    SET(HERE(f)->host.directory.self.sid, "");
+}
+
 const JudgeCase judge_cases_share[] = {
     {"SMB-100", "local-disk", VMF_RESULT_FAIL, local_disk},
     {"SMB-100", "local-nvram", VMF_RESULT_WARN, local_nvram},
@@ -152,5 +185,12 @@ const JudgeCase judge_cases_share[] = {
     {"SMB-140", "other-record", VMF_RESULT_FAIL, other_record},
     {"SMB-150", "not-durable", VMF_RESULT_FAIL, NULL, UNSTATED},
     {"SMB-150", "not-soon", VMF_RESULT_WARN, NULL, NOT_SOON},
+    {"SMB-100", "local-backing-file", VMF_RESULT_FAIL, local_backing},
+    {"SMB-100", "no-files", VMF_RESULT_NOT_APPLICABLE, no_files},
+    {"SMB-110", "no-files", VMF_RESULT_NOT_APPLICABLE, no_files},
+    {"SMB-130", "no-files", VMF_RESULT_NOT_APPLICABLE, no_files},
+    {"SMB-140", "no-disk-process", VMF_RESULT_FAIL, no_disk_process},
+    {"SMB-140", "own-sid-unknown", VMF_RESULT_UNKNOWN, own_sid_unknown},
+    {"SMB-150", "no-files", VMF_RESULT_NOT_APPLICABLE, no_files},
     {NULL},
 };

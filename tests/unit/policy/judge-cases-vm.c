@@ -85,6 +85,13 @@ autostart_here(VmfFactCase *f)
     f->vm.live.autostart = TRUE;
 }
 
+static void
+no_disks(VmfFactCase *f)
+{
+    while (f->vm.files->len)
+        vmf_fact_file_free(g_ptr_array_remove_index(f->vm.files, 0));
+}
+
 const JudgeCase judge_cases_vm[] = {
     {"VM-200", "shut-off", VMF_RESULT_FAIL, shut_off},
     {"VM-200", "busy", VMF_RESULT_FAIL, busy_vm},
@@ -96,5 +103,6 @@ const JudgeCase judge_cases_vm[] = {
     {"VM-230", "nothing-stated", VMF_RESULT_FAIL, nothing_stated},
     {"VM-240", "leftover", VMF_RESULT_FAIL, leftover},
     {"VM-240", "on-here", VMF_RESULT_PASS, autostart_here},
+    {"VM-230", "no-disks", VMF_RESULT_NOT_APPLICABLE, no_disks},
     {NULL},
 };
