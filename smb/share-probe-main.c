@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@
  */
 
 #define REQUEST_TIMEOUT_MS 8000
+#define CLEAR_PATIENCE_MS  3000  /* for the child, once the files are done */
 #define DESCRIPTOR_MAX     65536 /* VMF_FACT_TEXT_MAX */
 
 typedef struct {
@@ -224,12 +226,22 @@ start_child(GVariant *request, const char *folder, int answer)
     return -1;
 }
 
+/* The child began before the files did: a server that lets it wait for longer says nothing. */
+static gboolean
+hear_clear(int from, Clear *clear)
+{
+    struct pollfd watch = {.fd = from, .events = POLLIN};
+    return from >= 0 && poll(&watch, 1, CLEAR_PATIENCE_MS) == 1 &&
+           read(from, clear, sizeof *clear) == sizeof *clear;
+}
+
 static void
 take_clear(int from, VmfFactShare *fact, gboolean usable)
 {
     Clear clear;
-    if (from < 0 || read(from, &clear, sizeof clear) != sizeof clear) {
-        vmf_fact_set(&fact->encryption_problem, "the connection without encryption was not tried");
+    if (!hear_clear(from, &clear)) {
+        vmf_fact_set(&fact->encryption_problem,
+                     "the server did not answer a connection without encryption in time");
         return;
     }
     if (clear.connected)

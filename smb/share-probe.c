@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define DEFAULT_RUN_DIR    "/run/vmferry"
-#define DEFAULT_TIMEOUT_MS 20000
+#define DEFAULT_TIMEOUT_MS 12000 /* less than a D-Bus call waits for an answer */
 
 /* ---- what is asked ---- */
 

@@ -29,7 +29,7 @@
  * @program:    NULL: where it is installed
  * @run_dir:    NULL: /run/vmferry; a folder "probe-…" is made in it, and removed
  * @ccache:     file ticket cache, readable by @run_uid; NULL: @run_dir/smb.cc
- * @timeout_ms: 0: 20 s
+ * @timeout_ms: 0: 12 s
  * @run_uid, @run_gid: whom it runs as
  */
 typedef struct {

@@ -253,6 +253,22 @@ def test_vm_with_state(facts, guest, hv1):
         hv1.virsh("resume", NAME)
 
 
+def test_vm_with_a_block_job(facts, guest, hv1):
+    file = f"/var/lib/libvirt/{NAME}.copy"
+    hv1.run("bash", "-c", f"truncate -s 64M {file}; chown libvirt-qemu: {file}")
+    try:
+        hv1.virsh("blockcopy", NAME, "vda", file, "--reuse-external", "--transient-job", "--format", "raw",
+                  "--bandwidth", "1")
+        vm = facts(hv1, "vm", NAME)
+        assert vm["live"]["block-jobs"] == ["vda: copy"]
+        assert "domain/devices/disk/mirror" in [refusal["element"] for refusal in vm["refusals"]]
+        hv1.virsh("blockjob", NAME, "vda", "--abort")
+        assert facts(hv1, "vm", NAME)["live"]["block-jobs"] == []
+    finally:
+        hv1.virsh("blockjob", NAME, "vda", "--abort", check=False)
+        hv1.run("rm", file)
+
+
 def test_no_such_vm(facts, hv1):
     vm = facts(hv1, "vm", "nobody")
     assert "nobody" in vm["reason"] and vm["live"]["reason"]
