@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "smb/descriptor-names.h"
 #include "smb/owner-record.h"
 #include "smb/share-probe-wire.h"
 #include "smb/smbc-context.h"
@@ -52,6 +53,7 @@ typedef struct {
     smbc_add_cached_srv_fn add_server;
     gboolean connected; /* since it was last cleared, to a share other than IPC$ */
     GPtrArray *shares;  /* of Share, in order of their first file */
+    GHashTable *names;  /* what servers call a SID (descriptor-names.h) */
 } Probe;
 
 static int
@@ -303,24 +305,35 @@ try_list(SMBCCTX *context, const char *url)
     return 0;
 }
 
-static void
-read_descriptor(SMBCCTX *context, const char *url, VmfFactProbe *fact)
+/* Returns: (transfer full): NULL with errno; "" for a text that is too long to be a fact */
+static gchar *
+read_attribute(SMBCCTX *context, const char *url, const char *name)
 {
     g_autofree gchar *text = g_malloc0(DESCRIPTOR_MAX + 1);
-    smbc_getxattr_fn get = smbc_getFunctionGetxattr(context);
     errno = 0;
-    int length = get(context, url, "system.nt_sec_desc.*", text, DESCRIPTOR_MAX);
-    if (length < 0 || length >= DESCRIPTOR_MAX || text[0] == '\0' ||
-        !g_utf8_validate(text, -1, NULL)) {
+    int length = smbc_getFunctionGetxattr(context)(context, url, name, text, DESCRIPTOR_MAX);
+    if (length < 0)
+        return NULL;
+    gboolean fits = length < DESCRIPTOR_MAX && g_utf8_validate(text, -1, NULL);
+    return g_strdup(fits ? text : "");
+}
+
+static void
+read_descriptor(Probe *probe, const char *url, VmfFactProbe *fact)
+{
+    g_autofree gchar *text = read_attribute(probe->context, url, "system.nt_sec_desc.*");
+    if (text == NULL || text[0] == '\0') {
         vmf_fact_set(&fact->descriptor_problem,
-                     length < 0 && errno != 0 ? g_strerror(errno) : "it is too long");
+                     text == NULL ? g_strerror(errno) : "it is too long, or empty");
         return;
     }
     vmf_fact_set(&fact->descriptor, text);
-    memset(text, 0, DESCRIPTOR_MAX);
-    length = get(context, url, "system.nt_sec_desc.*+", text, DESCRIPTOR_MAX);
-    if (length >= 0 && length < DESCRIPTOR_MAX && g_utf8_validate(text, -1, NULL))
-        vmf_fact_set(&fact->descriptor_names, text);
+    g_autofree gchar *names = vmf_descriptor_names_write(probe->names, text);
+    if (names == NULL) {
+        names = read_attribute(probe->context, url, "system.nt_sec_desc.*+");
+        vmf_descriptor_names_learn(probe->names, text, names != NULL ? names : "");
+    }
+    vmf_fact_set(&fact->descriptor_names, names);
 }
 
 static VmfFactProbe *
@@ -351,7 +364,7 @@ ask(Probe *probe, const File *file)
     if (file->write)
         fact->write = answer_of(try_open(probe->context, file->url, TRUE), fact);
     if (fact->read != VMF_FACT_ANSWER_MISSING)
-        read_descriptor(probe->context, file->url, fact);
+        read_descriptor(probe, file->url, fact);
     return fact;
 }
 
@@ -438,7 +451,7 @@ answer_all(Probe *probe, GVariant *request, int clear)
 static gboolean
 probe_all(const char *folder, int out, GError **error)
 {
-    Probe probe = {.shares = g_ptr_array_new()};
+    Probe probe = {.shares = g_ptr_array_new(), .names = vmf_descriptor_names_new()};
     g_autoptr(GVariant)
         request = vmf_probe_read(STDIN_FILENO, VMF_PROBE_REQUEST, VMF_PROBE_REQUEST_MAX, 0, error);
     if (request == NULL)
