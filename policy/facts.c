@@ -104,7 +104,7 @@ SHAPE(VmfFactNode, node)
 
 static const VmfFactField domain_fields[] = {
     ROW(VmfFactDomain, uuid, "uuid", TEXT),           ROW(VmfFactDomain, name, "name", TEXT),
-    ROW(VmfFactDomain, macs, "macs", TEXTS),          ROW(VmfFactDomain, running, "running", FLAG),
+    ROW(VmfFactDomain, macs, "macs", TEXTS),          ROW(VmfFactDomain, running, "running", FLAG, .fleeting = TRUE),
     ROW(VmfFactDomain, autostart, "autostart", FLAG),
 };
 SHAPE(VmfFactDomain, domain)
