@@ -61,8 +61,9 @@ judge_machine(VmfHost *host, virConnect *conn, const Question *question, VmfFact
     fit->machine = emulator != NULL;
     fit->type = fit->machine || other != NULL;
     vmf_fact_set(&fit->emulator, emulator != NULL ? emulator : other);
-    if (!fit->machine)
-        vmf_fact_set(&fit->problem, fit->type ? no->message : none->message);
+    const GError *why = fit->type ? no : none;
+    if (!fit->machine && why != NULL) /* there always is one; said for gcc's analyzer */
+        vmf_fact_set(&fit->problem, why->message);
     return TRUE;
 }
 
