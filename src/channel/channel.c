@@ -262,7 +262,9 @@ vmf_channel_peer_address(VmfChannel *channel)
         getnameinfo((struct sockaddr *)&address, size, text, sizeof text, NULL, 0,
                     NI_NUMERICHOST) != 0)
         return g_strdup("");
-    return g_strdup(text);
+    static const char mapped[] = "::ffff:"; /* IPv4 on a socket for both (RFC 4291 2.5.5.2) */
+    gboolean is_mapped = g_str_has_prefix(text, mapped) && strchr(text, '.') != NULL;
+    return g_strdup(is_mapped ? text + strlen(mapped) : text);
 }
 
 gboolean

@@ -142,13 +142,18 @@ examine_shares(VmfDaemon *daemon, Findings *findings)
     for (guint i = 0; i < shares->len; i++) {
         const VmfShareRule *rule = shares->pdata[i];
         g_autofree gchar *name = g_strdup_printf("//%s/%s", rule->server, rule->share);
-        add(findings, "SMB-150", "warn", name,
-            "Samba: sync always = yes, and socket options = TCP_NODELAY SO_KEEPALIVE "
-            "TCP_KEEPIDLE=2 "
-            "TCP_KEEPINTVL=1 TCP_KEEPCNT=3; Windows: a continuously available share",
-            "no client can see whether the share makes each answered write durable and drops a "
-            "dead "
-            "host soon: see to it that it does");
+        if (rule->durable == VMF_STATED_YES && rule->dead_client_seconds > 0)
+            add(findings, "SMB-150", "pass", name, NULL,
+                "is stated to make answered writes durable, and to drop a dead host in %u s",
+                rule->dead_client_seconds);
+        else
+            add(findings, "SMB-150", "warn", name,
+                "Samba: sync always = yes, strict sync = yes, and socket options = TCP_NODELAY "
+                "SO_KEEPALIVE TCP_KEEPIDLE=2 TCP_KEEPINTVL=1 TCP_KEEPCNT=3; Windows: a "
+                "continuously available share; then state it in vmferry.conf: [share //server/"
+                "share] durable=yes, dead-client-seconds=N",
+                "no client can see whether the share makes each answered write durable and drops a "
+                "dead host soon: until it is stated, no VM moves");
     }
 }
 

@@ -16,6 +16,7 @@
 #include "src/daemon/vm-admin.h"
 #include "src/migrate/recover.h"
 #include "src/migrate/vm-disks.h"
+#include "src/vm/machine-facts.h"
 
 /*
  * vmferryd: start everything in order, say so, and serve.
@@ -199,6 +200,15 @@ recover_all(VmfDaemon *daemon, GError **error)
     return open != NULL;
 }
 
+/* libvirtd's first answer about this host's CPU takes most of a second: not in the first check. */
+static gpointer
+warm_up(gpointer host)
+{
+    g_autoptr(VmfFactMachine) machine = vmf_fact_machine_new();
+    vmf_machine_facts_gather(host, machine);
+    return NULL;
+}
+
 static gboolean
 start(VmfDaemon *daemon, const char *policy_file, GError **error)
 {
@@ -215,6 +225,7 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
     if (context->journal == NULL || !start_tickets(context, error) || !find_own_sid(context, error))
         return FALSE;
     context->host = vmf_host_new(NULL);
+    g_thread_unref(g_thread_new("vmf-warm", warm_up, context->host));
     context->streams = vmf_channel_streams_new();
     daemon->bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, error);
     if (daemon->bus == NULL) {

@@ -20,7 +20,7 @@ static gpointer
 gather_own(gpointer data)
 {
     VmfCheck *check = data;
-    vmf_gather_host(check->context, check->migration, check->host);
+    vmf_gather_host(check->context, check->vm, check->migration, check->host);
     vmf_gather_view(check->context, check->vm, check->definition ? check->definition : "",
                     check->migration, check->view);
     return NULL;
@@ -83,8 +83,8 @@ ask(VmfCheck *check, VmfPeerLink *link, VmfGatherPeer *peer, GError **error)
 {
     g_autoptr(GVariant) side = NULL;
     if (!vmf_peer1_call_gather_facts_sync(vmf_peer_link_proxy(link), check->migration,
-                                          check->definition, g_get_real_time(), &side,
-                                          &peer->clock_us, NULL, error)) {
+                                          check->definition ? check->definition : "",
+                                          g_get_real_time(), &side, &peer->clock_us, NULL, error)) {
         vmf_error_from_dbus(error, peer->fqdn);
         return NULL;
     }
@@ -123,10 +123,10 @@ vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link)
     result->to = g_strdup(fqdn);
     if (link == NULL)
         link = own = vmf_peer_link_open(check->context, fqdn, &error);
-    if (link && check->definition)
+    if (link)
         result->destination = ask(check, link, &peer, &error);
     if (result->destination == NULL)
-        result->unreachable = g_strdup(error ? error->message : check->vm->reason);
+        result->unreachable = g_strdup(error->message);
     peer.channel = link ? vmf_peer_link_channel(link) : NULL;
     peer.unreachable = result->unreachable;
     result->source_peer = vmf_fact_peer_new();

@@ -60,8 +60,46 @@ gather_queue(const VmfContext *context, const char *migration, VmfFactQueue *que
         vmf_fact_set(&queue->reason, error->message);
 }
 
+/* A move under way has made its own copy of the VM here: that is no other domain. */
+static gboolean
+is_own_copy(const VmfContext *context, const char *migration, const VmfFactVm *vm,
+            const VmfFactDomain *domain)
+{
+    if (strcmp(domain->uuid, vm->uuid) != 0 || migration == NULL || migration[0] == '\0')
+        return FALSE;
+    g_autoptr(VmfJournalEntry) entry = vmf_journal_find(context->journal, migration);
+    return entry && entry->role == VMF_ROLE_DESTINATION && entry->state != VMF_STATE_ABORTED &&
+           g_ascii_strcasecmp(entry->vm_uuid, vm->uuid) == 0;
+}
+
+static gboolean
+share_a_mac(const VmfFactDomain *domain, const VmfFactVm *vm)
+{
+    for (guint i = 0; i < vm->nics->len; i++) {
+        const VmfFactNic *nic = vm->nics->pdata[i];
+        if (g_strv_contains((const char *const *)domain->macs, nic->mac))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* All others have no part in it: no other host needs to know of them, and they may come and go. */
+static void
+keep_what_meets(const VmfContext *context, const char *migration, const VmfFactVm *vm,
+                GPtrArray *domains)
+{
+    for (guint i = domains->len; i-- > 0;) {
+        const VmfFactDomain *domain = domains->pdata[i];
+        gboolean meets = strcmp(domain->uuid, vm->uuid) == 0 ||
+                         strcmp(domain->name, vm->name) == 0 || share_a_mac(domain, vm);
+        if (!meets || is_own_copy(context, migration, vm, domain))
+            g_ptr_array_remove_index(domains, i);
+    }
+}
+
 void
-vmf_gather_host(const VmfContext *context, const char *migration, VmfFactHost *host)
+vmf_gather_host(const VmfContext *context, const VmfFactVm *vm, const char *migration,
+                VmfFactHost *host)
 {
     vmf_fact_set(&host->fqdn, context->me->fqdn);
     vmf_fact_set(&host->account, context->me->account);
@@ -71,6 +109,7 @@ vmf_gather_host(const VmfContext *context, const char *migration, VmfFactHost *h
                                &host->keytab.kvno);
     vmf_keytab_facts_gather(context->me, context->policy->keytab, &host->keytab);
     vmf_machine_facts_gather(context->host, &host->machine);
+    keep_what_meets(context, migration, vm, host->machine.domains);
     gather_queue(context, migration, &host->queue);
 }
 
@@ -93,10 +132,11 @@ gather_channel(const VmfGatherPeer *peer, VmfFactChannel *facts)
         return;
     vmf_fact_set(&facts->account, who->account);
     vmf_fact_set(&facts->sid, who->sid);
+    g_autoptr(GStrvBuilder) groups = g_strv_builder_new();
+    for (guint i = 0; i < who->group_sids->len; i++)
+        g_strv_builder_add(groups, who->group_sids->pdata[i]);
     g_strfreev(facts->group_sids);
-    g_ptr_array_add(who->group_sids, NULL);
-    facts->group_sids = g_strdupv((gchar **)who->group_sids->pdata);
-    g_ptr_array_set_size(who->group_sids, (gint)who->group_sids->len - 1);
+    facts->group_sids = g_strv_builder_end(groups);
 }
 
 void
@@ -193,43 +233,6 @@ vmf_gather_view(const VmfContext *context, const VmfFactVm *vm, const char *defi
 
 /* ---- at the destination ---- */
 
-/* A move under way has made its own copy of the VM here: that is no other domain. */
-static gboolean
-is_own_copy(const VmfContext *context, const char *migration, const VmfFactVm *vm,
-            const VmfFactDomain *domain)
-{
-    if (strcmp(domain->uuid, vm->uuid) != 0 || migration[0] == '\0')
-        return FALSE;
-    g_autoptr(VmfJournalEntry) entry = vmf_journal_find(context->journal, migration);
-    return entry && entry->role == VMF_ROLE_DESTINATION && entry->state != VMF_STATE_ABORTED &&
-           g_ascii_strcasecmp(entry->vm_uuid, vm->uuid) == 0;
-}
-
-static gboolean
-share_a_mac(const VmfFactDomain *domain, const VmfFactVm *vm)
-{
-    for (guint i = 0; i < vm->nics->len; i++) {
-        const VmfFactNic *nic = vm->nics->pdata[i];
-        if (g_strv_contains((const char *const *)domain->macs, nic->mac))
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* Another host is told of those of our domains only that would meet its VM. */
-static void
-keep_what_meets(const VmfContext *context, const char *migration, const VmfFactVm *vm,
-                GPtrArray *domains)
-{
-    for (guint i = domains->len; i-- > 0;) {
-        const VmfFactDomain *domain = domains->pdata[i];
-        gboolean meets = strcmp(domain->uuid, vm->uuid) == 0 ||
-                         strcmp(domain->name, vm->name) == 0 || share_a_mac(domain, vm);
-        if (!meets || is_own_copy(context, migration, vm, domain))
-            g_ptr_array_remove_index(domains, i);
-    }
-}
-
 VmfFactSide *
 vmf_gather_as_destination(const VmfContext *context, const char *definition, const char *migration,
                           const VmfGatherPeer *peer)
@@ -238,8 +241,7 @@ vmf_gather_as_destination(const VmfContext *context, const char *definition, con
     VmfDomainRules rules = rules_of(context);
     g_autoptr(VmfFactVm) vm = vmf_fact_vm_new();
     g_autoptr(VmfDomain) domain = vmf_definition_facts(definition, strlen(definition), &rules, vm);
-    vmf_gather_host(context, migration, &side->host);
-    keep_what_meets(context, migration, vm, side->host.machine.domains);
+    vmf_gather_host(context, vm, migration, &side->host);
     vmf_gather_peer(context, peer, &side->peer);
     vmf_fact_set(&side->view.disks.reason, "a destination has none before it takes the VM");
     gather_view(context, vm, domain, migration, &side->view);

@@ -29,10 +29,11 @@ typedef struct {
 VmfFactVm *vmf_gather_vm(const VmfContext *context, const char *uuid, gchar **definition);
 
 /**
- * vmf_gather_host() - this host about itself
+ * vmf_gather_host() - this host about itself; of its domains those that would meet @vm
  * @migration: (nullable): a move that is not counted among the busy slots
  */
-void vmf_gather_host(const VmfContext *context, const char *migration, VmfFactHost *host);
+void vmf_gather_host(const VmfContext *context, const VmfFactVm *vm, const char *migration,
+                     VmfFactHost *host);
 
 /** vmf_gather_peer() - this host about another */
 void vmf_gather_peer(const VmfContext *context, const VmfGatherPeer *peer, VmfFactPeer *facts);

@@ -68,6 +68,21 @@ make_mig_folder(const VmfContext *context, const char *uuid, uid_t uid, gid_t gi
     return FALSE;
 }
 
+/* The longest that the shares' administrators ask for; 0: none does. */
+static guint
+quarantine_ms(const VmfContext *context, const VmfVmDisks *vm)
+{
+    guint seconds = 0;
+    for (guint i = 0; i < vm->n_disks; i++) {
+        g_autoptr(VmfShareUrl) url = vmf_share_url_parse(vm->disks[i]->url, NULL);
+        const VmfShareRule *rule = url ? vmf_local_policy_share(context->policy, url->server,
+                                                                url->share)
+                                       : NULL;
+        seconds = MAX(seconds, rule ? rule->quarantine_seconds : 0);
+    }
+    return seconds * 1000;
+}
+
 VmfDiskClient *
 vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **error)
 {
@@ -78,6 +93,7 @@ vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **er
         .n_disks = vm->n_disks,
         .run_dir = context->run_dir,
         .ccache = vmf_ticket_keeper_cache_path(context->smb_ticket),
+        .quarantine_ms = quarantine_ms(context, vm),
     };
     if (!vmf_local_user(context->policy->disk_user, "[vmferry] disk-user", &launch.run_uid,
                         &launch.run_gid, error) ||

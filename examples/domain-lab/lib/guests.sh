@@ -101,12 +101,16 @@ guest_define() {
 verb_vm_delete() {
     local name=${1:?name} host
     load_settings
+    [ -e "$LAB_DIR/guest/vms/$name.xml" ] || die "there is no guest \"$name\""
     rm -f "$LAB_DIR/guest/numbers/$(guest_number "$name")" "$LAB_DIR/guest/vms/$name.xml"
     for host in $LAB_HVS; do
         in_lab podman exec "$host" sh -c \
             "virsh -q destroy '$name'; virsh -q undefine '$name'" >/dev/null 2>&1 || true
     done
-    in_lab podman exec fs1 /usr/lib/vmferry-lab/vm-files delete "$name" 2>"$LAB_DIR/log/vm-files.log"
+    in_lab podman exec fs1 /usr/lib/vmferry-lab/vm-files delete "$name" 2>"$LAB_DIR/log/vm-files.log" || {
+        cat "$LAB_DIR/log/vm-files.log" >&2
+        die "the files of \"$name\" could not be deleted"
+    }
 }
 
 # guest_tell NAME COMMAND [ARGUMENT] - see guest/protocol.h

@@ -63,8 +63,9 @@ class WatchLog:
         return status.st_ino, status.st_size
 
     def read(self, mark):
-        """Everything seen since the mark"""
+        """Everything seen since the mark. A line that was being written then counts as before it"""
         inode, offset = mark
+        offset, within_a_line = max(offset - 1, 0), offset > 0
         parts = []
         with open(self.path, "rb") as file:
             if os.fstat(file.fileno()).st_ino != inode:
@@ -73,6 +74,8 @@ class WatchLog:
                 file.seek(offset)
             parts.append(file.read())
         lines = b"".join(parts).decode("ascii").splitlines(keepends=True)
+        if within_a_line:
+            lines = lines[1:]   # its end, or the newline before the mark alone
         return Seen(event for event in map(parse_line, lines) if event)
 
     def _old_part(self, inode, offset):
