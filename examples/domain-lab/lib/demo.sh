@@ -41,6 +41,8 @@ verb_demo() {
     demo_step "$here" vmferry hosts
     demo_step "$here" vmferry doctor
     demo_step "$here" vmferry list
+    demo_step "$here" vmferry check demo --to "$there"
+    demo_step "$here" vmferry acl show smb://fs1.$LAB_DNS/vms/demo/vda.raw --account "${there^^}\$"
     guest_tell demo dirty 50 >/dev/null
     began=$(date +%s.%N)
     demo_step "$here" vmferry migrate demo --to "$there"
