@@ -200,6 +200,22 @@ vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **erro
 }
 
 gboolean
+vmf_journal_set_epoch(VmfJournal *journal, gint64 job, guint64 epoch, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db, "UPDATE move SET epoch=?2 WHERE job=?1", -1, &st, NULL) !=
+        SQLITE_OK)
+        return failed(journal, "cannot note an epoch", error);
+    sqlite3_bind_int64(st, 1, job);
+    sqlite3_bind_int64(st, 2, (gint64)epoch);
+    set_durable(journal, FALSE);
+    if (sqlite3_step(st) != SQLITE_DONE)
+        return failed(journal, "cannot note an epoch", error);
+    return TRUE;
+}
+
+gboolean
 vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError **error)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);

@@ -27,7 +27,7 @@ typedef struct {
     VmfState state;
     gchar *vm_uuid, *vm_name;
     gchar *peer;                   /* the other host's FQDN */
-    guint64 epoch;                 /* the source's epoch when the move began */
+    guint64 epoch;                 /* the source's when the move began; 0: not known yet */
     gint64 started_us, updated_us; /* Unix time */
     gchar *report;                 /* JSON, "vmferry.migrate/1"; NULL while under way */
 } VmfJournalEntry;
@@ -54,6 +54,9 @@ gint64 vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GErr
 
 /** vmf_journal_enter() - the move's next state; survives this process. Judges nothing. */
 gboolean vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **error);
+
+/** vmf_journal_set_epoch() - under which the source owns the VM; like a state, with the kernel */
+gboolean vmf_journal_set_epoch(VmfJournal *journal, gint64 job, guint64 epoch, GError **error);
 
 /** vmf_journal_finish() - the final report; also for moves that wait ("paused-waiting") */
 gboolean vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError **error);

@@ -111,6 +111,9 @@ find_disks(VmfSource *source, GError **error)
         return FALSE;
     source->epoch = state->epoch;
     vmf_job_set_epoch(source->job, state->epoch);
+    if (!vmf_journal_set_epoch(source->context->journal, vmf_job_facts(source->job)->number,
+                               state->epoch, error))
+        return FALSE;
     if (state->held && state->gate == VMF_GATE_OPEN)
         return TRUE;
     g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "the disks of '%s' are not usable here now: %s",

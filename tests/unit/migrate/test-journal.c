@@ -57,6 +57,7 @@ test_survives_reopening(Fixture *f, gconstpointer data)
     g_assert_cmpint(first, ==, 1);
     g_assert_cmpint(second, ==, 2);
     g_assert_true(vmf_journal_enter(journal, first, VMF_STATE_RELEASED, &error));
+    g_assert_true(vmf_journal_set_epoch(journal, first, 9, &error));
     g_assert_true(vmf_journal_enter(journal, second, VMF_STATE_RUNNING, &error));
     g_assert_true(vmf_journal_finish(journal, second, "{}", &error));
     g_assert_true(vmf_journal_set_meta(journal, "owner-sid", "S-1-5-21-1", &error));
@@ -69,7 +70,7 @@ test_survives_reopening(Fixture *f, gconstpointer data)
     g_assert_cmpuint(open->len, ==, 1);
     const VmfJournalEntry *entry = open->pdata[0];
     g_assert_cmpint(entry->state, ==, VMF_STATE_RELEASED);
-    g_assert_cmpuint(entry->epoch, ==, 7);
+    g_assert_cmpuint(entry->epoch, ==, 9);
     g_assert_cmpstr(entry->vm_name, ==, "demo");
     g_assert_null(entry->report);
     g_autoptr(GPtrArray) all = vmf_journal_list(again, 10, FALSE, &error);
