@@ -171,7 +171,8 @@ add_disk(const xmlNode *root, const xmlNode *disk, gboolean as_written, VmfFactV
     file->format = vmf_xml_value(driver, "type");
     file->cache = vmf_xml_value(driver, "cache");
     file->error_policy = vmf_xml_value(driver, "error_policy");
-    file->writable = !removable && vmf_xml_child(disk, "readonly") == NULL;
+    /* the disk process takes each of its disks deny-write, whatever the guest may do with it */
+    file->writable = !removable && (share != NULL || vmf_xml_child(disk, "readonly") == NULL);
     if (as_written && g_str_has_prefix(place, SCHEME))
         set_defaults(file);
     add_backing(vm, disk, target);
