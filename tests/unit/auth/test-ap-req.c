@@ -98,7 +98,7 @@ test_captured(void)
     g_autofree gchar *path = g_test_build_filename(
         G_TEST_DIST, "tests/fuzz/auth/corpus/ap-req/mit-to-samba-service.bin", NULL);
     g_autofree gchar *data = NULL;
-    gsize size, offset, length;
+    gsize size = 0, offset = 0, length = 0;
     g_assert_true(g_file_get_contents(path, &data, &size, NULL));
     g_assert_true(find_exact((guint8 *)data, size, &offset, &length));
     g_assert_cmphex((guint8)data[offset], ==, 0x61);
