@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "tests/faults/sim/world.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    gboolean has_host;
+    guint seconds; /* until it has healed */
+} kinds[SIM_N_FAULTS] = {
+    [FAULT_NONE] = {"none", FALSE, 0},
+    [FAULT_KILL_VMFERRYD] = {"kill-vmferryd", TRUE, 1},
+    [FAULT_KILL_LIBVIRTD] = {"kill-libvirtd", TRUE, 1},
+    [FAULT_TERM_LIBVIRTD] = {"term-libvirtd", TRUE, 1},
+    [FAULT_KILL_QEMU] = {"kill-qemu", TRUE, 1},
+    [FAULT_KILL_DISKS] = {"kill-disk-process", TRUE, 1},
+    [FAULT_STOP_VMFERRYD] = {"stop-vmferryd", TRUE, 60},
+    [FAULT_STOP_DISKS] = {"stop-disk-process", TRUE, 60},
+    [FAULT_STOP_QEMU] = {"stop-qemu", TRUE, 60},
+    [FAULT_STOP_LIBVIRTD] = {"stop-libvirtd", TRUE, 60},
+    [FAULT_POWER] = {"power-loss", TRUE, 40},
+    [FAULT_CUT_PEERS] = {"cut-peers", FALSE, 20},
+    [FAULT_DROP_PEERS] = {"drop-peers", FALSE, 0},
+    [FAULT_DROP_PEERS_LATE] = {"drop-peers-late", FALSE, 4},
+    [FAULT_CUT_SERVER_SHORT] = {"cut-server-short", TRUE, 2},
+    [FAULT_CUT_SERVER] = {"cut-server", TRUE, 20},
+    [FAULT_CUT_SERVER_LONG] = {"cut-server-long", TRUE, 200},
+    [FAULT_ISOLATE] = {"isolate", TRUE, 30},
+    [FAULT_DROP_SMB] = {"drop-smb", TRUE, 0},
+    [FAULT_DROP_SMB_LATE] = {"drop-smb-late", TRUE, 10},
+    [FAULT_DROP_SMB_ANSWER] = {"drop-smb-answer", TRUE, 0},
+    [FAULT_RESTART_SMBD] = {"restart-smbd", FALSE, 1},
+    [FAULT_RESTART_SMBD_LATE] = {"restart-smbd-late", FALSE, 10},
+    [FAULT_FREEZE_SMBD] = {"freeze-smbd", FALSE, 60},
+    [FAULT_DISK_FULL] = {"disk-full", FALSE, 5},
+    [FAULT_DENY] = {"deny", TRUE, 20},
+    [FAULT_THIRD_PARTY] = {"third-party", FALSE, 5},
+    [FAULT_JOURNAL] = {"journal-fails", TRUE, 10},
+    [FAULT_JOURNAL_OLD] = {"journal-old", TRUE, 1},
+    [FAULT_LOSE_PHASE_REPLY] = {"lose-phase-reply", TRUE, 0},
+    [FAULT_CANCEL] = {"cancel", FALSE, 0},
+};
+
+const char *
+sim_fault_name(SimFaultKind kind)
+{
+    return kinds[kind].name;
+}
+
+gboolean
+sim_fault_from_name(const char *name, SimFaultKind *kind)
+{
+    for (guint i = 0; i < SIM_N_FAULTS; i++)
+        if (strcmp(kinds[i].name, name) == 0) {
+            *kind = (SimFaultKind)i;
+            return TRUE;
+        }
+    return FALSE;
+}
+
+gboolean
+sim_fault_has_host(SimFaultKind kind)
+{
+    return kinds[kind].has_host;
+}
+
+/* --- healing --- */
+
+static void
+start_vmferryd(gpointer host)
+{
+    sim_vmferryd_start(host);
+}
+
+static void
+start_libvirtd(gpointer host)
+{
+    sim_libvirtd_start(host, FALSE);
+}
+
+static void
+continue_proc(gpointer proc)
+{
+    sim_stop_proc(proc, FALSE);
+}
+
+static void
+continue_qemu(gpointer host)
+{
+    sim_qemu_stopped(host, FALSE);
+}
+
+static void
+join_peers(gpointer ignored)
+{
+    world.peers_cut = FALSE;
+}
+
+static void
+join_server(gpointer host)
+{
+    sim_server_cut(host, FALSE);
+}
+
+static void
+boot(gpointer data)
+{
+    SimHost *host = data;
+    sim_trace("hv%d boots", host->index + 1);
+    host->up = TRUE;
+    host->boots++;
+    g_snprintf(host->boot, sizeof host->boot, "00000000-0000-0000-0000-0000000%02u%03d",
+               host->boots, host->index + 1);
+    sim_libvirtd_start(host, FALSE);
+    sim_vmferryd_start(host);
+}
+
+/* --- happening --- */
+
+static void
+stop(SimProc *proc, gint64 us)
+{
+    if (proc == NULL || !proc->alive || proc->stopped)
+        return;
+    sim_spawn(NULL, us, continue_proc, proc);
+    sim_stop_proc(proc, TRUE);
+}
+
+static void
+cut_peers(gint64 us)
+{
+    world.peers_cut = TRUE;
+    for (int i = 0; i < SIM_HOSTS; i++)
+        sim_peers_host_gone(&world.hosts[i], FALSE);
+    sim_spawn(NULL, us, join_peers, NULL);
+}
+
+static void
+cut_server(SimHost *host, gint64 us)
+{
+    if (host->server_cut)
+        return;
+    sim_server_cut(host, TRUE);
+    sim_spawn(NULL, us, join_server, host);
+}
+
+static void
+power_loss(SimHost *host, gint64 us)
+{
+    if (!host->up)
+        return;
+    host->up = FALSE;
+    sim_vmferryd_kill(host);
+    sim_libvirtd_kill(host, FALSE);
+    sim_qemu_gone(host, TRUE, "power loss");
+    sim_disks_kill(host);
+    host->libvirt = (SimLibvirtJob){.conn = -1};
+    sim_spawn(NULL, us, boot, host);
+}
+
+static void
+happen(gpointer data)
+{
+    const SimFault *fault = data;
+    SimHost *host = &world.hosts[fault->host];
+    gint64 us = (gint64)kinds[fault->kind].seconds * G_USEC_PER_SEC;
+    sim_trace("FAULT: %s%s%s at point %u", sim_fault_name(fault->kind),
+              kinds[fault->kind].has_host ? " hv" : "",
+              kinds[fault->kind].has_host ? (fault->host ? "2" : "1") : "", fault->point);
+    world.faults_over = MAX(world.faults_over, sim_now() + us);
+    world.faults_done++;
+    world.write_gap = 1000;
+    if (kinds[fault->kind].has_host && !host->up)
+        return;
+    switch (fault->kind) {
+    case FAULT_KILL_VMFERRYD:
+        sim_spawn(NULL, sim_delay(50000), start_vmferryd, host);
+        sim_vmferryd_kill(host);
+        break;
+    case FAULT_KILL_LIBVIRTD:
+    case FAULT_TERM_LIBVIRTD:
+        sim_spawn(NULL, sim_delay(60000), start_libvirtd, host);
+        sim_libvirtd_kill(host, fault->kind == FAULT_TERM_LIBVIRTD);
+        break;
+    case FAULT_KILL_QEMU:
+        sim_qemu_gone(host, TRUE, "killed by a fault");
+        break;
+    case FAULT_KILL_DISKS:
+        sim_disks_kill(host);
+        break;
+    case FAULT_STOP_VMFERRYD:
+        stop(&host->vmferryd, us);
+        break;
+    case FAULT_STOP_DISKS:
+        stop(sim_disks_proc(host), us);
+        break;
+    case FAULT_STOP_QEMU:
+        if (host->qemu.proc.alive && !host->qemu.proc.stopped) {
+            sim_spawn(NULL, us, continue_qemu, host);
+            sim_qemu_stopped(host, TRUE);
+        }
+        break;
+    case FAULT_STOP_LIBVIRTD:
+        stop(&host->libvirtd, us);
+        break;
+    case FAULT_POWER:
+        power_loss(host, us);
+        break;
+    case FAULT_CUT_PEERS:
+        cut_peers(us);
+        break;
+    case FAULT_DROP_PEERS:
+        sim_peers_break_all(FALSE);
+        break;
+    case FAULT_DROP_PEERS_LATE:
+        sim_peers_break_all(TRUE);
+        break;
+    case FAULT_CUT_SERVER_SHORT:
+    case FAULT_CUT_SERVER:
+    case FAULT_CUT_SERVER_LONG:
+        cut_server(host, us);
+        break;
+    case FAULT_ISOLATE:
+        cut_peers(us);
+        cut_server(host, us);
+        break;
+    case FAULT_DROP_SMB:
+        sim_server_drop_sessions(fault->host, LATE_LOST);
+        break;
+    case FAULT_DROP_SMB_LATE:
+        sim_server_drop_sessions(fault->host, LATE_LANDS);
+        break;
+    case FAULT_DROP_SMB_ANSWER:
+        sim_server_drop_sessions(fault->host, LATE_ANSWER);
+        break;
+    case FAULT_RESTART_SMBD:
+        sim_server_restart(LATE_LOST);
+        break;
+    case FAULT_RESTART_SMBD_LATE:
+        sim_server_restart(LATE_LANDS);
+        break;
+    case FAULT_FREEZE_SMBD:
+        sim_server_freeze(us);
+        break;
+    case FAULT_DISK_FULL:
+        sim_server_full(us);
+        break;
+    case FAULT_DENY:
+        host->denied_until = sim_now() + us;
+        break;
+    case FAULT_THIRD_PARTY:
+        sim_server_third_party(us);
+        break;
+    case FAULT_JOURNAL:
+        host->journal_broken_until = sim_now() + us;
+        break;
+    case FAULT_JOURNAL_OLD:
+        sim_spawn(NULL, sim_delay(50000), start_vmferryd, host);
+        sim_vmferryd_kill(host);
+        sim_journal_set_back(host);
+        break;
+    case FAULT_LOSE_PHASE_REPLY:
+        host->libvirt.lost = TRUE;
+        break;
+    case FAULT_CANCEL:
+        if (world.job)
+            vmf_job_cancel(world.job, NULL);
+        break;
+    case FAULT_NONE:
+    case SIM_N_FAULTS:
+        break;
+    }
+}
+
+void
+sim_fault_happens(const SimFault *fault)
+{
+    sim_spawn(NULL, 0, happen, (gpointer)fault);
+}

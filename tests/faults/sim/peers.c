@@ -1,0 +1,950 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "tests/faults/sim/world.h"
+
+#include "src/base/error.h"
+#include "src/migrate/incoming-private.h"
+#include "src/migrate/recover.h"
+#include "src/migrate/source-private.h"
+#include "src/migrate/vm-disks.h"
+#include "src/vm/cookie.h"
+#include "src/vm/domain-edit.h"
+
+#include <string.h>
+
+/*
+ * The connections between two vmferryds, what vmferryd does with them (src/daemon/peer-table.c),
+ * its journal, and how it starts (src/daemon/main.c).
+ *
+ * A call travels, runs in a thread of the other vmferryd, its answer travels; the connection may
+ * end at any of these. What was sent before it ended may still be read ("late").
+ */
+
+#define LATE_US        (3 * G_USEC_PER_SEC)
+#define NOTICE_CUT     (4 * G_USEC_PER_SEC)
+
+typedef struct _VmfChannel Channel;
+
+struct _VmfChannel {
+    int dummy;
+};
+
+struct _VmfPeerLink {
+    SimHost *from, *to;
+    guint from_generation, to_generation;
+    gboolean broken;
+    gboolean late; /* what is under way is still delivered */
+    VmfChannel channel;
+};
+
+static GPtrArray *links;
+
+void
+sim_peers_reset(void)
+{
+    if (links == NULL)
+        links = g_ptr_array_new();
+    g_ptr_array_set_size(links, 0);
+}
+
+SimHost *
+sim_host_of_context(const VmfContext *context)
+{
+    for (int i = 0; i < SIM_HOSTS; i++)
+        if (context == &world.hosts[i].context)
+            return &world.hosts[i];
+    g_assert_not_reached();
+}
+
+/* --- connections --- */
+
+/* peer-table.c: session_end() */
+static void
+session_end(gpointer data)
+{
+    VmfPeerLink *link = data;
+    SimHost *host = link->to;
+    for (guint i = 0; i < host->n_incoming; i++)
+        if (vmf_incoming_control(host->incoming[i]) == &link->channel)
+            vmf_incoming_peer_lost(host->incoming[i]);
+}
+
+static void
+break_link(VmfPeerLink *link, gint64 notice)
+{
+    if (link->broken)
+        return;
+    link->broken = TRUE;
+    sim_trace("the connection hv%d-hv%d ends", link->from->index + 1, link->to->index + 1);
+    sim_wake(link);
+    if (link->to->vmferryd.alive && link->to->vmferryd.generation == link->to_generation)
+        sim_spawn(&link->to->vmferryd, notice + sim_delay(200), session_end, link);
+}
+
+void
+sim_peers_break_all(gboolean late)
+{
+    for (guint i = 0; i < links->len; i++) {
+        VmfPeerLink *link = links->pdata[i];
+        link->late = late;
+        break_link(link, late ? LATE_US + G_USEC_PER_SEC / 2 : 0);
+    }
+}
+
+static void
+notice(gpointer data)
+{
+    break_link(data, 0);
+}
+
+void
+sim_peers_host_gone(SimHost *host, gboolean says_so)
+{
+    for (guint i = 0; i < links->len; i++) {
+        VmfPeerLink *link = links->pdata[i];
+        if (link->from == host || link->to == host)
+            sim_spawn(NULL, says_so && !world.peers_cut ? 0 : NOTICE_CUT, notice, link);
+    }
+}
+
+VmfPeerLink *
+vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
+{
+    SimHost *from = sim_host_of_context(context);
+    SimHost *to = strcmp(fqdn, world.hosts[0].fqdn) == 0 ? &world.hosts[0] : &world.hosts[1];
+    sim_travel(500);
+    if (world.peers_cut || !to->up || !to->vmferryd.alive || to->vmferryd.stopped) {
+        sim_travel(2000);
+        g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "%s does not answer", fqdn);
+        return NULL;
+    }
+    VmfPeerLink *link = g_new0(VmfPeerLink, 1);
+    *link = (VmfPeerLink){.from = from, .to = to, .from_generation = from->vmferryd.generation,
+                          .to_generation = to->vmferryd.generation};
+    g_ptr_array_add(links, link);
+    return link;
+}
+
+/* Its memory stays: a call under way may still look at it. */
+void
+vmf_peer_link_free(VmfPeerLink *link)
+{
+    if (link != NULL)
+        break_link(link, 0);
+}
+
+VmfPeer1 *
+vmf_peer_link_proxy(VmfPeerLink *link)
+{
+    return (VmfPeer1 *)link;
+}
+
+gboolean
+vmf_peer_link_is_lost(VmfPeerLink *link)
+{
+    return link->broken;
+}
+
+VmfChannel *
+vmf_peer_link_stream(VmfPeerLink *link, const char *name, GError **error)
+{
+    sim_travel(500);
+    if (!link->broken)
+        return &link->channel;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "the connection has ended");
+    return NULL;
+}
+
+VmfChannel *
+vmf_channel_ref(VmfChannel *channel)
+{
+    return channel;
+}
+
+void
+vmf_channel_unref(VmfChannel *channel)
+{
+}
+
+/* --- calls of Peer1 --- */
+
+typedef enum { OFFER, PREPARE, GRANT, AWAIT_RUNNING, AWAIT_FINISHED, AWAIT_ANNOUNCED, ABORT } Verb;
+
+static const char *const verb_names[] = {"Offer",         "Prepare",        "Grant", "AwaitRunning",
+                                         "AwaitFinished", "AwaitAnnounced", "Abort"};
+
+typedef struct {
+    Verb verb;
+    VmfPeerLink *link;
+    guint64 epoch, new_epoch;
+    gboolean done, ok;
+    GError *error;
+} Call;
+
+/* peer-table.c: find_or_error() */
+static VmfIncoming *
+find(SimHost *host, GError **error)
+{
+    for (guint i = 0; i < host->n_incoming; i++)
+        if (strcmp(vmf_incoming_migration(host->incoming[i]), SIM_MIGRATION) == 0)
+            return vmf_incoming_ref(host->incoming[i]);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s knows no such migration", host->fqdn);
+    return NULL;
+}
+
+/* peer-table.c: on_offer(), incoming_from_offer(), admit() */
+static gboolean
+offer(Call *call, GError **error)
+{
+    SimHost *host = call->link->to;
+    VmfIncomingVm vm = {.migration = SIM_MIGRATION, .uuid = SIM_VM, .name = SIM_NAME,
+                        .epoch = call->epoch, .persistent = TRUE};
+    VmfIncoming *incoming = vmf_incoming_new(&host->context, &vm, call->link->from->sid,
+                                             call->link->from->fqdn, &call->link->channel, error);
+    if (incoming == NULL)
+        return FALSE;
+    for (guint i = 0; i < host->n_incoming; i++)
+        if (!vmf_state_is_final(vmf_incoming_state(host->incoming[i]))) {
+            g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "this VM is on its way already");
+            return FALSE;
+        }
+    g_assert(host->n_incoming < G_N_ELEMENTS(host->incoming));
+    host->incoming[host->n_incoming++] = vmf_incoming_ref(incoming);
+    return vmf_incoming_offer(incoming, "<domain/>", error);
+}
+
+/* peer-table.c: journal_says_running() */
+static gboolean
+journal_says_running(SimHost *host)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++)
+        if (host->rows[i].used && host->rows[i].entry.role == VMF_ROLE_DESTINATION &&
+            host->rows[i].entry.state == VMF_STATE_RUNNING)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean
+prepare(VmfIncoming *incoming, GError **error)
+{
+    g_autoptr(GBytes) given = g_bytes_new_static("cookie", 6), answer = NULL;
+    g_autofree gchar *stream = NULL;
+    return vmf_incoming_prepare(incoming, TRUE, 0, given, &answer, &stream, error);
+}
+
+static gboolean
+grant(Call *call, VmfIncoming *incoming, GError **error)
+{
+    g_autoptr(GBytes) given = g_bytes_new_static("cookie", 6);
+    guint64 acquire_us;
+    return vmf_incoming_grant(incoming, call->epoch, given, &call->new_epoch, &acquire_us, error);
+}
+
+static gboolean
+serve_incoming(Call *call, VmfIncoming *incoming, GError **error)
+{
+    g_autoptr(GBytes) answer = NULL;
+    switch (call->verb) {
+    case PREPARE:
+        return prepare(incoming, error);
+    case GRANT:
+        return grant(call, incoming, error);
+    case AWAIT_RUNNING:
+        return vmf_incoming_await_running(incoming, error);
+    case AWAIT_FINISHED:
+        return vmf_incoming_await_finished(incoming, &answer, error);
+    case AWAIT_ANNOUNCED:
+        return vmf_incoming_await_announced(incoming, error);
+    case ABORT:
+        return vmf_incoming_abort(incoming, "aborted", error);
+    case OFFER:
+        break;
+    }
+    g_assert_not_reached();
+}
+
+static void
+serve(gpointer data)
+{
+    Call *call = data;
+    SimHost *host = call->link->to;
+    if (call->verb == OFFER) {
+        call->ok = offer(call, &call->error);
+    } else if (call->verb == AWAIT_RUNNING && journal_says_running(host)) {
+        call->ok = TRUE;
+    } else {
+        g_autoptr(VmfIncoming) incoming = find(host, &call->error);
+        call->ok = incoming && serve_incoming(call, incoming, &call->error);
+    }
+    call->done = TRUE;
+    sim_wake(call->link);
+}
+
+static gboolean
+closed(GError **error)
+{
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_CLOSED, "The connection is closed");
+    return FALSE;
+}
+
+static gboolean
+call_peer(VmfPeer1 *proxy, Verb verb, guint64 epoch, guint64 *new_epoch, GError **error)
+{
+    VmfPeerLink *link = (VmfPeerLink *)proxy;
+    SimHost *to = link->to;
+    sim_point("hv%d calls %s", link->from->index + 1, verb_names[verb]);
+    if (link->broken)
+        return closed(error);
+    gint64 delay = sim_delay(300);
+    sim_wait(link, sim_now() + delay);
+    if (link->broken && !link->late)
+        return closed(error);
+    Call *call = g_new0(Call, 1);
+    *call = (Call){.verb = verb, .link = link, .epoch = epoch};
+    if (to->vmferryd.alive && to->vmferryd.generation == link->to_generation && !world.peers_cut)
+        sim_spawn(&to->vmferryd, link->broken ? LATE_US : 0, serve, call);
+    while ((!call->done || world.peers_cut) && !link->broken)
+        sim_wait(link, G_MAXINT64);
+    if (!link->broken)
+        sim_wait(link, sim_now() + sim_delay(300));
+    if (link->broken)
+        return closed(error);
+    if (new_epoch)
+        *new_epoch = call->new_epoch;
+    gboolean ok = call->ok;
+    if (!ok)
+        g_propagate_error(error, call->error);
+    sim_trace("hv%d: %s: %s", link->from->index + 1, verb_names[verb],
+              ok ? "done" : call->error->message);
+    g_free(call);
+    return ok;
+}
+
+static void
+consume(GVariant *variant)
+{
+    g_variant_unref(g_variant_ref_sink(variant));
+}
+
+gboolean
+vmf_peer1_call_offer_sync(VmfPeer1 *proxy, const gchar *migration, GVariant *vm,
+                          const gchar *definition, GCancellable *cancellable, GError **error)
+{
+    guint64 epoch = 0;
+    g_variant_lookup(vm, "epoch", "t", &epoch);
+    consume(vm);
+    return call_peer(proxy, OFFER, epoch, NULL, error);
+}
+
+gboolean
+vmf_peer1_call_prepare_sync(VmfPeer1 *proxy, const gchar *migration, GVariant *parameters,
+                            GVariant *given, GVariant **answer, gchar **stream,
+                            GCancellable *cancellable, GError **error)
+{
+    consume(parameters);
+    consume(given);
+    if (!call_peer(proxy, PREPARE, 0, NULL, error))
+        return FALSE;
+    *answer = g_variant_ref_sink(g_variant_new_bytestring("cookie"));
+    *stream = g_strdup("stream");
+    return TRUE;
+}
+
+gboolean
+vmf_peer1_call_grant_sync(VmfPeer1 *proxy, const gchar *migration, guint64 epoch, GVariant *given,
+                          guint64 *new_epoch, guint64 *acquire_us, GCancellable *cancellable,
+                          GError **error)
+{
+    consume(given);
+    *acquire_us = 0;
+    return call_peer(proxy, GRANT, epoch, new_epoch, error);
+}
+
+gboolean
+vmf_peer1_call_await_running_sync(VmfPeer1 *proxy, const gchar *migration,
+                                  GCancellable *cancellable, GError **error)
+{
+    return call_peer(proxy, AWAIT_RUNNING, 0, NULL, error);
+}
+
+gboolean
+vmf_peer1_call_await_finished_sync(VmfPeer1 *proxy, const gchar *migration, GVariant **cookie,
+                                   GCancellable *cancellable, GError **error)
+{
+    if (!call_peer(proxy, AWAIT_FINISHED, 0, NULL, error))
+        return FALSE;
+    *cookie = g_variant_ref_sink(g_variant_new_bytestring("cookie"));
+    return TRUE;
+}
+
+gboolean
+vmf_peer1_call_await_announced_sync(VmfPeer1 *proxy, const gchar *migration,
+                                    GCancellable *cancellable, GError **error)
+{
+    return call_peer(proxy, AWAIT_ANNOUNCED, 0, NULL, error);
+}
+
+gboolean
+vmf_peer1_call_abort_sync(VmfPeer1 *proxy, const gchar *migration, const gchar *reason,
+                          GCancellable *cancellable, GError **error)
+{
+    return call_peer(proxy, ABORT, 0, NULL, error);
+}
+
+/* --- incoming-check.c, without the XML --- */
+
+static gboolean
+must_be_free(VmfIncoming *incoming, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VmfVmInfo) there = vmf_host_lookup(incoming->context->host, incoming->uuid, &local);
+    if (there == NULL && g_error_matches(local, VMF_ERROR, VMF_ERROR_CONFIG))
+        return TRUE;
+    if (there == NULL)
+        g_propagate_error(error, g_steal_pointer(&local));
+    else
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "already has a VM with that UUID");
+    return FALSE;
+}
+
+static gboolean
+check_owner(VmfIncoming *incoming, GError **error)
+{
+    VmfOwnerRecord record;
+    gboolean present;
+    if (!vmf_disk_client_read_record(incoming->disks, &present, &record, error))
+        return FALSE;
+    if (present && strcmp(record.owner_sid, incoming->peer_sid) == 0 &&
+        record.epoch == incoming->epoch)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_DENIED, "the record names another owner or epoch");
+    return FALSE;
+}
+
+gboolean
+vmf_incoming_check(VmfIncoming *incoming, const char *definition, GError **error)
+{
+    SimHost *host = sim_host_of_context(incoming->context);
+    if (!must_be_free(incoming, error) || !sim_disks_launch(host, error))
+        return FALSE;
+    incoming->disks = vmf_disk_client_connect(incoming->context->run_dir, incoming->uuid, error);
+    return incoming->disks != NULL && check_owner(incoming, error) &&
+           vmf_disk_client_probe(incoming->disks, error);
+}
+
+/* --- the journal --- */
+
+static SimHost *
+host_of_journal(VmfJournal *journal)
+{
+    return (SimHost *)journal;
+}
+
+static gboolean
+journal_works(SimHost *host, GError **error)
+{
+    if (host->journal_broken_until <= sim_now())
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "the journal cannot be written");
+    return FALSE;
+}
+
+gint64
+vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **error)
+{
+    SimHost *host = host_of_journal(journal);
+    sim_point("hv%d begins a journal entry", host->index + 1);
+    sim_travel(200);
+    if (!journal_works(host, error))
+        return 0;
+    for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++) {
+        SimJournalRow *row = &host->rows[i];
+        if (row->used)
+            continue;
+        row->used = TRUE;
+        row->entry = *entry;
+        row->entry.job = (gint64)i + 1;
+        row->entry.migration = g_strdup(entry->migration);
+        row->entry.vm_uuid = g_strdup(entry->vm_uuid);
+        row->entry.vm_name = g_strdup(entry->vm_name);
+        row->entry.peer = g_strdup(entry->peer);
+        row->entry.state = vmf_role_first_state(entry->role);
+        row->older[0] = row->older[1] = row->entry.state;
+        return row->entry.job;
+    }
+    g_assert_not_reached();
+}
+
+gboolean
+vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **error)
+{
+    SimHost *host = host_of_journal(journal);
+    SimJournalRow *row = &host->rows[job - 1];
+    sim_point("hv%d enters %s", host->index + 1, vmf_state_name(state));
+    sim_travel(200);
+    if (!journal_works(host, error))
+        return FALSE;
+    if (world.mark[state] == 0)
+        world.mark[state] = world.points;
+    row->older[1] = row->older[0];
+    row->older[0] = row->entry.state;
+    row->entry.state = state;
+    return TRUE;
+}
+
+gboolean
+vmf_journal_set_epoch(VmfJournal *journal, gint64 job, guint64 epoch, GError **error)
+{
+    SimHost *host = host_of_journal(journal);
+    sim_travel(200);
+    if (!journal_works(host, error))
+        return FALSE;
+    host->rows[job - 1].entry.epoch = epoch;
+    return TRUE;
+}
+
+gboolean
+vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError **error)
+{
+    sim_travel(200);
+    return journal_works(host_of_journal(journal), error);
+}
+
+void
+vmf_journal_entry_free(VmfJournalEntry *entry)
+{
+    if (entry == NULL)
+        return;
+    g_free(entry->migration);
+    g_free(entry->vm_uuid);
+    g_free(entry->vm_name);
+    g_free(entry->peer);
+    g_free(entry);
+}
+
+void
+sim_journal_set_back(SimHost *host)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++)
+        if (host->rows[i].used)
+            host->rows[i].entry.state = host->rows[i].older[0];
+}
+
+static VmfJournalEntry *
+copy_entry(const VmfJournalEntry *entry)
+{
+    VmfJournalEntry *copy = g_new(VmfJournalEntry, 1);
+    *copy = *entry;
+    copy->migration = g_strdup(entry->migration);
+    copy->vm_uuid = g_strdup(entry->vm_uuid);
+    copy->vm_name = g_strdup(entry->vm_name);
+    copy->peer = g_strdup(entry->peer);
+    copy->report = NULL;
+    return copy;
+}
+
+/* --- vmferryd --- */
+
+typedef struct {
+    SimHost *host;
+    VmfJournalEntry *entry;
+    VmfIncoming *incoming;
+} Unfinished;
+
+/* vm-admin.c: vmf_vm_admin_wait_for_libvirt() */
+static void
+wait_for_libvirt(SimHost *host)
+{
+    for (guint wait_ms = 200;; wait_ms = MIN(wait_ms * 2, 10000)) {
+        if (host->libvirtd.alive && !host->libvirtd.stopped)
+            return;
+        sim_sleep((gint64)wait_ms * 1000);
+    }
+}
+
+/* main.c: recover() */
+static void
+recover(gpointer data)
+{
+    Unfinished *move = data;
+    wait_for_libvirt(move->host);
+    if (move->entry)
+        vmf_recover_source(&move->host->context, move->entry);
+    else
+        vmf_incoming_recover(move->incoming);
+    g_free(move);
+}
+
+static gboolean
+expects(const SimHost *host)
+{
+    for (guint i = 0; i < host->n_incoming; i++)
+        if (!vmf_state_is_final(vmf_incoming_state(host->incoming[i])))
+            return TRUE;
+    return FALSE;
+}
+
+/* vm-admin.c: vmf_vm_admin_hook() */
+gboolean
+sim_hook_ended(SimHost *host)
+{
+    if (expects(host))
+        return TRUE;
+    return vmf_vm_disks_stop(&host->context, SIM_VM, NULL);
+}
+
+/* vm-admin.c: vmf_vm_admin_reconcile() */
+static void
+reconcile(gpointer data)
+{
+    SimHost *host = data;
+    wait_for_libvirt(host);
+    if (host->disks == NULL || expects(host) || host->qemu.proc.alive)
+        return;
+    vmf_vm_disks_stop(&host->context, SIM_VM, NULL);
+}
+
+/* main.c: recover_all() */
+void
+sim_vmferryd_start(SimHost *host)
+{
+    if (host->vmferryd.alive || !host->up)
+        return;
+    sim_trace("hv%d: vmferryd starts", host->index + 1);
+    host->vmferryd.alive = TRUE;
+    host->vmferryd.stopped = FALSE;
+    host->n_incoming = 0;
+    gboolean open = FALSE;
+    for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++) {
+        if (!host->rows[i].used || vmf_state_is_final(host->rows[i].entry.state))
+            continue;
+        open = TRUE;
+        Unfinished *move = g_new0(Unfinished, 1);
+        move->host = host;
+        if (host->rows[i].entry.role == VMF_ROLE_SOURCE) {
+            move->entry = copy_entry(&host->rows[i].entry);
+        } else {
+            move->incoming = vmf_incoming_resume(&host->context, &host->rows[i].entry);
+            host->incoming[host->n_incoming++] = move->incoming;
+        }
+        sim_spawn(&host->vmferryd, sim_delay(1000), recover, move);
+    }
+    if (!open)
+        sim_spawn(&host->vmferryd, sim_delay(1000), reconcile, host);
+}
+
+void
+sim_vmferryd_kill(SimHost *host)
+{
+    if (!host->vmferryd.alive)
+        return;
+    sim_trace("hv%d: vmferryd ends", host->index + 1);
+    sim_peers_host_gone(host, host->up);
+    sim_libvirt_tell_lost(host);
+    sim_conn_release_all(&host->vmferryd);
+    sim_kill_tasks(&host->vmferryd);
+}
+
+/* --- what a move needs besides, and what decides nothing --- */
+
+struct _VmfJob {
+    VmfJobFacts facts;
+    GCancellable *cancellable;
+    gboolean uncancellable;
+};
+
+VmfJob *
+vmf_job_new(const VmfJobFacts *facts)
+{
+    VmfJob *job = g_new0(VmfJob, 1);
+    job->facts = *facts;
+    job->cancellable = g_cancellable_new();
+    return job;
+}
+
+void
+vmf_job_unref(VmfJob *job)
+{
+}
+
+const VmfJobFacts *
+vmf_job_facts(VmfJob *job)
+{
+    return &job->facts;
+}
+
+void
+vmf_job_enter_stage(VmfJob *job, VmfStage stage)
+{
+}
+
+void
+vmf_job_set_waiting(VmfJob *job, const char *waiting_for)
+{
+}
+
+void
+vmf_job_set_epoch(VmfJob *job, guint64 epoch)
+{
+}
+
+void
+vmf_job_set_downtime(VmfJob *job, gint64 us)
+{
+}
+
+void
+vmf_job_set_handover(VmfJob *job, gint64 us)
+{
+}
+
+void
+vmf_job_set_memory_bytes(VmfJob *job, guint64 bytes)
+{
+}
+
+void
+vmf_job_finish(VmfJob *job, VmfOutcome outcome, const GError *error)
+{
+    sim_trace("the move ends: %s (%s)", vmf_outcome_name(outcome), error ? error->message : "");
+}
+
+void
+vmf_job_publish(VmfJob *job)
+{
+}
+
+gchar *
+vmf_job_report(VmfJob *job)
+{
+    return g_strdup("{}");
+}
+
+GCancellable *
+vmf_job_cancellable(VmfJob *job)
+{
+    return job->cancellable;
+}
+
+gboolean
+vmf_job_cancel(VmfJob *job, GError **error)
+{
+    if (!job->uncancellable)
+        g_cancellable_cancel(job->cancellable);
+    return !job->uncancellable;
+}
+
+gboolean
+vmf_job_close_cancel(VmfJob *job, GError **error)
+{
+    job->uncancellable = TRUE;
+    if (!g_cancellable_is_cancelled(job->cancellable))
+        return TRUE;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "the move was cancelled");
+    return FALSE;
+}
+
+/* copy-watch.c: only its passing on of a cancel */
+struct _VmfCopyWatch {
+    VmfHost *host;
+    VmfJob *job;
+    gboolean end;
+};
+
+static void
+watch(gpointer data)
+{
+    VmfCopyWatch *mine = data;
+    while (!mine->end) {
+        if (g_cancellable_is_cancelled(mine->job->cancellable)) {
+            vmf_host_abort_job(mine->host, SIM_VM, NULL);
+            break;
+        }
+        sim_sleep(2000);
+    }
+}
+
+VmfCopyWatch *
+vmf_copy_watch_start(VmfHost *host, VmfJob *job, guint max_downtime_ms)
+{
+    VmfCopyWatch *mine = g_new0(VmfCopyWatch, 1);
+    *mine = (VmfCopyWatch){host, job, FALSE};
+    sim_spawn(sim_current_proc(), 0, watch, mine);
+    return mine;
+}
+
+void
+vmf_copy_watch_end(VmfCopyWatch *mine)
+{
+    mine->end = TRUE;
+}
+
+void
+vmf_copy_watch_free(VmfCopyWatch *mine)
+{
+    mine->end = TRUE;
+}
+
+VmfMemoryStream *
+vmf_memory_stream_listen(VmfChannel *channel, const char *path, uid_t uid, gid_t gid,
+                         GError **error)
+{
+    return (VmfMemoryStream *)channel;
+}
+
+VmfMemoryStream *
+vmf_memory_stream_join(VmfChannel *channel, const char *path, GError **error)
+{
+    return (VmfMemoryStream *)channel;
+}
+
+guint64
+vmf_memory_stream_bytes(VmfMemoryStream *stream)
+{
+    return 0;
+}
+
+void
+vmf_memory_stream_free(VmfMemoryStream *stream)
+{
+}
+
+gboolean
+vmf_channel_stream_expect(VmfChannel *control, VmfChannelStreams *streams, guint life_s,
+                          gchar **name_out, GError **error)
+{
+    *name_out = g_strdup("stream");
+    return TRUE;
+}
+
+void
+vmf_channel_stream_forget(VmfChannelStreams *streams, const char *name)
+{
+}
+
+VmfCheck *
+vmf_check_begin(const VmfContext *context, const char *uuid, const char *migration)
+{
+    return g_malloc0(1);
+}
+
+void
+vmf_check_free(VmfCheck *check)
+{
+    g_free(check);
+}
+
+VmfCheckResult *
+vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link)
+{
+    return g_new0(VmfCheckResult, 1);
+}
+
+void
+vmf_check_result_free(VmfCheckResult *result)
+{
+    g_free(result);
+}
+
+gboolean
+vmf_check_compare(VmfCheck *check, const VmfCheckResult *result, GVariant *plan, GError **error)
+{
+    return TRUE;
+}
+
+gboolean
+vmf_check_verdict(const VmfReport *report, GError **error)
+{
+    return TRUE;
+}
+
+gboolean
+vmf_local_user(const char *name, const char *key, uid_t *uid, gid_t *gid, GError **error)
+{
+    *uid = *gid = 0;
+    return TRUE;
+}
+
+gchar *
+vmf_vm_disks_mig_socket(const VmfContext *context, const char *uuid, const char *name)
+{
+    return g_strdup("mig");
+}
+
+GBytes *
+vmf_cookie_rebuild(VmfCookieKind kind, GBytes *cookie, const char *uuid, const char *name,
+                   GError **error)
+{
+    return g_bytes_ref(cookie);
+}
+
+gchar **
+vmf_domain_edit_other_disks(const char *xml, GError **error)
+{
+    return g_new0(gchar *, 1);
+}
+
+gchar *
+vmf_domain_to_xml(const VmfDomain *domain)
+{
+    return g_strdup("<domain/>");
+}
+
+void
+vmf_domain_free(VmfDomain *domain)
+{
+}
+
+VmfAnnounce *
+vmf_announce_open(GError **error)
+{
+    return g_malloc0(1);
+}
+
+void
+vmf_announce_free(VmfAnnounce *announce)
+{
+    g_free(announce);
+}
+
+gboolean
+vmf_announce_expect_all(VmfAnnounce *announce, const char *live_xml, GError **error)
+{
+    return TRUE;
+}
+
+gboolean
+vmf_announce_wait(VmfAnnounce *announce, guint timeout_ms, gint64 *monotonic_us, GError **error)
+{
+    sim_sleep(1000);
+    return TRUE;
+}
+
+VmfComputer *
+vmf_directory_computer(VmfDirectory *directory, const char *fqdn, GError **error)
+{
+    for (int i = 0; i < SIM_HOSTS; i++)
+        if (strcmp(world.hosts[i].fqdn, fqdn) == 0) {
+            VmfComputer *computer = g_new0(VmfComputer, 1);
+            computer->sid = world.hosts[i].sid;
+            return computer;
+        }
+    return NULL;
+}
+
+void
+vmf_computer_free(VmfComputer *computer)
+{
+    g_free(computer);
+}
+
+int
+sim_close(int fd)
+{
+    return 0;
+}
+
+int
+sim_unlink(const char *path)
+{
+    return 0;
+}

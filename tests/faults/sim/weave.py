@@ -1,0 +1,132 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""weave.py ROOT OUT FILE... - copies of the product's files with a switch at each safety rule
+
+The simulator compiles the product's own files. So that its self-test can switch each safety rule
+off in turn, a copy of each file is written to OUT/<folder>_<file>, in which the texts of RULES are
+replaced; with no rule off, the copy does what the original does. A text that is not in its file
+exactly once is an error: the table follows the code.
+
+Also written: OUT/sim-rules.h, the rules as an enum and a table.
+"""
+
+import pathlib
+import sys
+
+# name, what is switched off, [(file, text, replacement)]; OFF stands for the switch
+RULES = [
+    ("expected-record", "a claim compares the record, read under the share modes, with what it expects",
+     [("smb/disk-set-claim.c", "    if (!record_is_expected(set, store, claim, error))",
+       "    if (!OFF && !record_is_expected(set, store, claim, error))")]),
+    ("deny-write", "the disks are opened deny-write", []),
+    ("all-disks", "all disks are held before the record is written (R1)",
+     [("smb/disk-session.c", """    g_assert(!session->held);
+    for (guint i = 0; i < session->list->n_entries; i++) {""",
+       """    g_assert(!session->held);
+    for (guint i = 0; i < (OFF ? 1 : session->list->n_entries); i++) {""")]),
+    ("epoch-bump", "taking the VM back makes the granted epoch worthless",
+     [("src/migrate/source-verdict.c", "record->epoch + 2, \"move not completed\"",
+       "record->epoch + (OFF ? 0 : 2), \"move not completed\""),
+      ("smb/disk-set-claim.c", "    if (next->epoch <= expected->epoch ||",
+       "    if ((next->epoch <= expected->epoch && !OFF) ||")]),
+    ("gate-before-finish", "the gate is open before Finish lets the guest run", []),
+    ("close-reply", "a release is one only when each CLOSE was answered",
+     [("smb/disk-set-release.c", "    if (answer.status == VMF_SHARE_OK)\n        return TRUE;\n    if (record",
+       "    if (answer.status == VMF_SHARE_OK || OFF)\n        return TRUE;\n    if (record")]),
+    ("quarantine", "after a lost write, nothing is written until it can land no more",
+     [("smb/disk-set-recover.c", "    if (!set->late_write_possible)\n        return 0;",
+       "    if (!set->late_write_possible || OFF)\n        return 0;")]),
+    ("replay", "unanswered writes are made again before they are answered",
+     [("smb/disk-set-recover.c", "        if (write->done)\n            continue;",
+       "        if (OFF) {\n            write->done = TRUE;\n"
+       "            g_cond_broadcast(&set->unanswered_changed);\n        }\n"
+       "        if (write->done)\n            continue;")]),
+    ("fence", "a lost session fences the gate, and what was open is judged again",
+     [("smb/disk-set-recover.c", "    if (!candidate->held && !vmf_disk_session_acquire(candidate, &error)) {",
+       "    if (OFF) {\n        if (!candidate->held && !vmf_disk_session_acquire(candidate, NULL))\n"
+       "            try_later(set, \"off\");\n"
+       "        return candidate->held ? JUDGED_MINE : JUDGED_LATER;\n    }\n"
+       "    if (!candidate->held && !vmf_disk_session_acquire(candidate, &error)) {")]),
+    ("ask-record", "Confirm(1) is sent only when the record says that this host owns the disks",
+     [("src/migrate/source-verdict.c", "    guint wait_ms = RETRY_FIRST_MS;\n    for (;;) {\n"
+       "        g_autoptr(GError) error = NULL;\n        VmfOwnerRecord record;\n"
+       "        gboolean present = FALSE;\n"
+       "        if (vmf_disk_client_read_record(source->disks, &present, &record, &error)) {",
+       "    guint wait_ms = RETRY_FIRST_MS;\n    if (OFF)\n        return VMF_VERDICT_OURS;\n"
+       "    for (;;) {\n"
+       "        g_autoptr(GError) error = NULL;\n        VmfOwnerRecord record;\n"
+       "        gboolean present = FALSE;\n"
+       "        if (vmf_disk_client_read_record(source->disks, &present, &record, &error)) {")]),
+    ("did-commit", "a claim whose answer was lost is asked about, not taken for failed",
+     [("src/migrate/incoming.c", "    if (!g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE))\n        return FALSE;",
+       "    if (OFF || !g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE))\n        return FALSE;")]),
+    ("no-abort-after-commit", "the destination refuses an abort once the record names it",
+     [("src/migrate/incoming.c", "    if (is_committed(state)) {", "    if (!OFF && is_committed(state)) {")]),
+    ("stale-grant", "a Grant that comes out of turn is refused",
+     [("src/migrate/incoming.c", "    if (!must_be(incoming, VMF_STATE_ALLOCATED, \"Grant\", error))",
+       "    if (!OFF && !must_be(incoming, VMF_STATE_ALLOCATED, \"Grant\", error))")]),
+    ("untouched", "disks go back to the source only if the guest has not written here",
+     [("src/migrate/incoming-complete.c", "disks && disks->written_since_open > 0)",
+       "disks && disks->written_since_open > 0 && !OFF)"),
+      ("smb/disk-set-release.c", "        vmf_gate_facts(set->gate).writes_passed != 0) {",
+       "        vmf_gate_facts(set->gate).writes_passed != 0 && !OFF) {")]),
+    ("ask-libvirt", "a lost answer to Finish is a question to libvirt, not a failure",
+     [("src/migrate/incoming-complete.c", "        if (!runs_here(incoming))\n            return FALSE;",
+       "        if (OFF || !runs_here(incoming))\n            return FALSE;")]),
+    ("stop-qemu", "QEMU is stopped when libvirtd goes away in the window",
+     [("src/migrate/source.c", "        vmf_qemu_process_stop(source->qemu, TRUE, NULL);",
+       "        if (!OFF)\n            vmf_qemu_process_stop(source->qemu, TRUE, NULL);")]),
+    ("keep-sockets", "libvirt's connections outlive vmferryd", []),
+    ("settle-phases", "a restarted vmferryd waits for the phase its predecessor began",
+     [("src/migrate/recover.c", "    if (*phases == NULL)\n        return;",
+       "    if (*phases == NULL || OFF)\n        return;")]),
+    ("peer-lost", "an uncommitted destination ends with its connection",
+     [("src/migrate/incoming.c", "    vmf_incoming_abort(incoming, \"its connection ended\", NULL);",
+       "    if (!OFF)\n        vmf_incoming_abort(incoming, \"its connection ended\", NULL);")]),
+    ("recover-asks", "a restarted destination asks the record whether it had committed",
+     [("src/migrate/recover.c", "    if (incoming->state < VMF_STATE_ALLOCATED)",
+       "    if (OFF || incoming->state < VMF_STATE_ALLOCATED)")]),
+    ("settle-record", "a new owner writes the record's other slot as well",
+     [("smb/disk-set-recover.c", "    set->settle_at = g_get_monotonic_time() + SETTLE_DELAY_US;\n    if (set->wake",
+       "    if (OFF)\n        return;\n    set->settle_at = g_get_monotonic_time() + SETTLE_DELAY_US;\n    if (set->wake")]),
+]
+
+
+def macro(name):
+    return "SIM_RULE_" + name.upper().replace("-", "_")
+
+
+def weave(root, name):
+    text = (root / name).read_text()
+    for rule, _, places in RULES:
+        for file, old, new in places:
+            if file != name:
+                continue
+            if text.count(old) != 1:
+                sys.exit(f"weave.py: rule '{rule}': its text is {text.count(old)} times in {name}, "
+                         "not once: the code has changed, bring the table after it")
+            text = text.replace(old, new.replace("OFF", f"sim_off({macro(rule)})"))
+    return f'#include "sim-rules.h"\n#line 1 "{name}"\n{text}'
+
+
+def rules_header():
+    lines = ["#pragma once", "enum {", "    SIM_RULE_NONE,"]
+    lines += [f"    {macro(rule)}," for rule, _, _ in RULES]
+    lines += ["    SIM_N_RULES", "};", "#define SIM_RULES_TABLE \\"]
+    lines += [f'    {{"{rule}", "{what}"}}, \\' for rule, what, _ in RULES]
+    return "\n".join(lines) + "\n\n"
+
+
+def main():
+    root, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    known = set(sys.argv[3:])
+    for rule, _, places in RULES:
+        for file, _, _ in places:
+            if file not in known:
+                sys.exit(f"weave.py: rule '{rule}' is in {file}, which the simulator does not compile")
+    for name in sys.argv[3:]:
+        (out / name.replace("/", "_")).write_text(weave(root, name))
+    (out / "sim-rules.h").write_text(rules_header())
+
+
+main()
