@@ -37,6 +37,7 @@ static const struct {
     [FAULT_THIRD_PARTY] = {"third-party", FALSE, 5},
     [FAULT_JOURNAL] = {"journal-fails", TRUE, 10},
     [FAULT_JOURNAL_OLD] = {"journal-old", TRUE, 1},
+    [FAULT_JOURNAL_OLDER] = {"journal-older", TRUE, 1},
     [FAULT_LOSE_PHASE_REPLY] = {"lose-phase-reply", TRUE, 0},
     [FAULT_CANCEL] = {"cancel", FALSE, 0},
 };
@@ -169,6 +170,7 @@ happen(gpointer data)
               kinds[fault->kind].has_host ? (fault->host ? "2" : "1") : "", fault->point);
     world.faults_over = MAX(world.faults_over, sim_now() + us);
     world.faults_done++;
+    world.struck[fault->kind] = TRUE;
     world.write_gap = 1000;
     if (kinds[fault->kind].has_host && !host->up)
         return;
@@ -255,9 +257,10 @@ happen(gpointer data)
         host->journal_broken_until = sim_now() + us;
         break;
     case FAULT_JOURNAL_OLD:
+    case FAULT_JOURNAL_OLDER:
         sim_spawn(NULL, sim_delay(50000), start_vmferryd, host);
         sim_vmferryd_kill(host);
-        sim_journal_set_back(host);
+        sim_journal_set_back(host, fault->kind == FAULT_JOURNAL_OLD ? 1 : 3);
         break;
     case FAULT_LOSE_PHASE_REPLY:
         host->libvirt.lost = TRUE;

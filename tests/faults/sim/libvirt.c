@@ -304,6 +304,23 @@ is_the_last_copy(const SimHost *host)
     return TRUE;
 }
 
+/*
+ * A fault ends the owner's copy: the other host's does not count, which has not been let run, or
+ * has been paused. Except a destination's QEMU that dies alone before it has written: the source
+ * can go on.
+ */
+static gboolean
+dies_with_the_guest(const SimHost *host)
+{
+    guint64 epoch;
+    VmfOwnerState state;
+    VmfDiskSet *set = sim_disks_set((SimHost *)host);
+    gboolean wrote = set != NULL && vmf_disk_set_facts(set).gate.writes_passed > 0;
+    return host->qemu.memory_here && host->qemu.version == world.version &&
+           sim_server_owner(&epoch, &state) == host->index &&
+           (host->index == 0 || !host->up || wrote);
+}
+
 void
 sim_qemu_gone(SimHost *host, gboolean fault, const char *why)
 {
@@ -311,6 +328,8 @@ sim_qemu_gone(SimHost *host, gboolean fault, const char *why)
     if (!qemu->proc.alive)
         return;
     sim_trace("hv%d: QEMU ends (%s)", host->index + 1, why);
+    if (fault && dies_with_the_guest(host))
+        world.memory_lost = TRUE;
     if (is_the_last_copy(host)) {
         if (fault)
             world.memory_lost = TRUE;
@@ -466,11 +485,11 @@ sim_libvirtd_start(SimHost *host, gboolean after_term)
     case VMF_LIBVIRT_CONFIRMING:
         break;
     case VMF_LIBVIRT_PREPARED:
-        sim_qemu_gone(host, FALSE, "libvirtd finds a half migration");
+        sim_qemu_gone(host, TRUE, "libvirtd finds a half migration");
         break;
     case VMF_LIBVIRT_FINISHING:
         if (!host->qemu.cpus)
-            sim_qemu_gone(host, FALSE, "libvirtd finds an unfinished Finish");
+            sim_qemu_gone(host, TRUE, "libvirtd finds an unfinished Finish");
         break;
     }
     if (libvirt.hook_pending[host->index]) {
@@ -697,7 +716,8 @@ call_libvirt(VmfPhases *phases, CallKind kind, GError **error)
     gboolean ok = call->ok;
     if (call->done && host->libvirt.lost) {
         host->libvirt.lost = FALSE;
-        libvirt.conns[phases->conn].open = FALSE;
+        memset(libvirt.conns[phases->conn].holders, 0, sizeof libvirt.conns[0].holders);
+        conn_closed(&libvirt.conns[phases->conn], phases->conn);
     }
     if (lost) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "libvirtd's answer was lost");

@@ -468,7 +468,7 @@ vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **er
         row->entry.vm_name = g_strdup(entry->vm_name);
         row->entry.peer = g_strdup(entry->peer);
         row->entry.state = vmf_role_first_state(entry->role);
-        row->older[0] = row->older[1] = row->entry.state;
+        row->older[0] = row->older[1] = row->older[2] = row->entry.state;
         return row->entry.job;
     }
     g_assert_not_reached();
@@ -485,6 +485,7 @@ vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **erro
         return FALSE;
     if (world.mark[state] == 0)
         world.mark[state] = world.points;
+    row->older[2] = row->older[1];
     row->older[1] = row->older[0];
     row->older[0] = row->entry.state;
     row->entry.state = state;
@@ -522,11 +523,11 @@ vmf_journal_entry_free(VmfJournalEntry *entry)
 }
 
 void
-sim_journal_set_back(SimHost *host)
+sim_journal_set_back(SimHost *host, guint states)
 {
     for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++)
         if (host->rows[i].used)
-            host->rows[i].entry.state = host->rows[i].older[0];
+            host->rows[i].entry.state = host->rows[i].older[states - 1];
 }
 
 static VmfJournalEntry *

@@ -63,6 +63,7 @@ typedef enum {
     FAULT_THIRD_PARTY,        /* somebody opens a disk for writing as soon as it is free, 5 s */
     FAULT_JOURNAL,            /* this host's journal cannot be written, for 10 s */
     FAULT_JOURNAL_OLD,        /* vmferryd is killed, and its journal set back by one state */
+    FAULT_JOURNAL_OLDER,      /* … by three */
     FAULT_LOSE_PHASE_REPLY,   /* libvirtd's next answer to a phase is lost, its connection with it */
     FAULT_CANCEL,             /* the user cancels the job */
     SIM_N_FAULTS
@@ -114,7 +115,7 @@ typedef struct {
 
 typedef struct {
     VmfJournalEntry entry;
-    VmfState older[2]; /* states before the present one */
+    VmfState older[3]; /* states before the present one */
     gboolean used;
 } SimJournalRow;
 
@@ -166,6 +167,7 @@ typedef struct {
     gboolean busy[SIM_DISKS * SIM_BLOCKS];
     guint64 qemu_ids;
     gint64 write_gap;
+    gboolean struck[SIM_N_FAULTS];
     gboolean memory_lost; /* a fault ended the last process that held the guest's memory */
     guint64 writes_acked;
 
@@ -248,7 +250,7 @@ void sim_vmferryd_start(SimHost *host);
 void sim_vmferryd_kill(SimHost *host);
 void sim_peers_break_all(gboolean late);
 void sim_peers_host_gone(SimHost *host, gboolean says_so);
-void sim_journal_set_back(SimHost *host);
+void sim_journal_set_back(SimHost *host, guint states);
 SimHost *sim_host_of_context(const VmfContext *context);
 gboolean sim_hook_ended(SimHost *host);
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "tests/faults/sim/flaws.h"
+
+#include <string.h>
+
+#define BIT(kind)     (G_GUINT64_CONSTANT(1) << FAULT_##kind)
+#define ANY           G_MAXUINT64
+#define LIBVIRTD      (BIT(KILL_LIBVIRTD) | BIT(TERM_LIBVIRTD) | BIT(STOP_LIBVIRTD) | BIT(LOSE_PHASE_REPLY))
+#define VMFERRYD      (BIT(KILL_VMFERRYD) | BIT(STOP_VMFERRYD) | BIT(JOURNAL_OLD) | BIT(JOURNAL_OLDER))
+#define PEERS         (BIT(CUT_PEERS) | BIT(DROP_PEERS) | BIT(DROP_PEERS_LATE) | BIT(ISOLATE) | \
+                       BIT(POWER) | VMFERRYD)
+#define OLD_JOURNAL   (BIT(JOURNAL_OLD) | BIT(JOURNAL_OLDER))
+
+G_STATIC_ASSERT(SIM_N_FAULTS <= 64);
+
+const SimFlaw sim_flaws[] = {
+    {"no-disk-process", "I5", "", BIT(KILL_DISKS),
+     "nobody starts a disk process that died again"},
+    {"old-journal", "", "", OLD_JOURNAL,
+     "a journal that was set back is believed where the record should be asked"},
+    {"stale-source-resumed", "", "libvirtd was ended in the window", BIT(TERM_LIBVIRTD),
+     "libvirtd is restarted in the window while no vmferryd watches: it lets the source run"},
+    {"unreachable-taken-for-silence", "I5", "", LIBVIRTD,
+     "the destination's error 'libvirtd does not answer' is taken for no answer from it, for ever; "
+     "and a source that libvirtd could not resume is not tried again"},
+    {"await-after-reboot", "I5", "", BIT(POWER),
+     "AwaitRunning of a move that ended while the host was down is never answered"},
+    {"lost-with-an-idle-destination", "I6", "Confirm)", BIT(POWER),
+     "the destination's host dies between claim and Finish, and the source ends its good copy"},
+    {"offer-outlives-connection", "I5", "a journal entry is still open", PEERS,
+     "a connection that ends while Offer is in vmf_incoming_new() leaves a move that nobody ends"},
+    {"journal-cannot-be-written", "abort", "", BIT(JOURNAL),
+     "recovery with a journal that cannot be written runs into the state table's assertion"},
+    {"settle-spins", "I5", "it goes on without end", ANY,
+     "a release within 50 ms of its claim leaves the disk process spinning until it is ended"},
+};
+const guint sim_n_flaws = G_N_ELEMENTS(sim_flaws);
+
+int
+sim_find_flaw(const char *rule, const char *text, guint64 struck)
+{
+    for (guint i = 0; i < sim_n_flaws; i++) {
+        const SimFlaw *flaw = &sim_flaws[i];
+        if ((flaw->rule[0] == '\0' || strcmp(flaw->rule, rule) == 0) &&
+            strstr(text, flaw->text) != NULL && (flaw->kinds == ANY || (struck & flaw->kinds)))
+            return (int)i;
+    }
+    return -1;
+}
