@@ -39,6 +39,7 @@ static const struct {
     [FAULT_JOURNAL_OLD] = {"journal-old", TRUE, 1},
     [FAULT_JOURNAL_OLDER] = {"journal-older", TRUE, 1},
     [FAULT_LOSE_PHASE_REPLY] = {"lose-phase-reply", TRUE, 0},
+    [FAULT_REPEAT_CALL] = {"repeat-call", FALSE, 6},
     [FAULT_CANCEL] = {"cancel", FALSE, 0},
 };
 
@@ -264,6 +265,9 @@ happen(gpointer data)
         break;
     case FAULT_LOSE_PHASE_REPLY:
         host->libvirt.lost = TRUE;
+        break;
+    case FAULT_REPEAT_CALL:
+        world.repeat_call = TRUE;
         break;
     case FAULT_CANCEL:
         if (world.job)

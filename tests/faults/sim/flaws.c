@@ -20,13 +20,21 @@ const SimFlaw sim_flaws[] = {
      "a journal that was set back is believed where the record should be asked"},
     {"stale-source-resumed", "", "libvirtd was ended in the window", BIT(TERM_LIBVIRTD),
      "libvirtd is restarted in the window while no vmferryd watches: it lets the source run"},
+    {"stale-source-granted", "I6", "(Finish)", BIT(TERM_LIBVIRTD),
+     "… and a vmferryd that comes back releases and grants, though the guest has run since"},
     {"unreachable-taken-for-silence", "I5", "", LIBVIRTD,
      "the destination's error 'libvirtd does not answer' is taken for no answer from it, for ever; "
      "and a source that libvirtd could not resume is not tried again"},
     {"await-after-reboot", "I5", "", BIT(POWER),
      "AwaitRunning of a move that ended while the host was down is never answered"},
-    {"lost-with-an-idle-destination", "I6", "Confirm)", BIT(POWER),
-     "the destination's host dies between claim and Finish, and the source ends its good copy"},
+    {"lost-with-an-idle-destination", "I6", "Confirm)", BIT(POWER) | BIT(KILL_DISKS),
+     "the destination's host (or disk process) dies between claim and Finish; recovery without a "
+     "disk process calls the move aborted, and the source ends its good copy"},
+    {"source-qemu-gone", "I5", "", BIT(KILL_QEMU) | BIT(POWER),
+     "the source's QEMU died while the move was decided: the job waits for ever for its disk "
+     "process, or ends as 'paused-waiting' with an open journal entry"},
+    {"returned-not-noted", "abort", "", VMFERRYD,
+     "vmferryd killed between the record 'returned' and its journal: each start of it aborts"},
     {"offer-outlives-connection", "I5", "a journal entry is still open", PEERS,
      "a connection that ends while Offer is in vmf_incoming_new() leaves a move that nobody ends"},
     {"journal-cannot-be-written", "abort", "", BIT(JOURNAL),

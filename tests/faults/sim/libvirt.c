@@ -26,7 +26,6 @@
 #define MAX_HOLDERS 4
 #define COPY_US     6000
 #define IN_FLIGHT   2
-#define META_SLOT   (SIM_DISKS * SIM_BLOCKS - 1)
 
 typedef struct {
     SimHost *host;
@@ -153,7 +152,7 @@ request_done(SimHost *host, guint slot, guint64 id, guint64 number, int result)
         world.acked[slot] = number;
         world.busy[slot] = FALSE;
         world.writes_acked++;
-        if (slot != META_SLOT)
+        if (slot != SIM_META_SLOT)
             guest_changes(qemu);
         if (there < number)
             sim_violation("I3",
@@ -195,7 +194,7 @@ guest(gpointer data)
         world.write_gap = MIN(world.write_gap + world.write_gap / 2, 100 * G_USEC_PER_SEC);
         if (!qemu->cpus || qemu->in_flight >= IN_FLIGHT)
             continue;
-        at = (at + 3) % META_SLOT;
+        at = (at + 3) % SIM_META_SLOT;
         if (world.busy[at])
             continue;
         guest_changes(qemu);
@@ -247,10 +246,13 @@ sim_qemu_cpus(SimHost *host, gboolean run, const char *why)
     if (!qemu->memory_here || qemu->version != world.version)
         sim_violation("I6", "hv%d lets the guest run with an old state of its memory (%s)",
                       host->index + 1, why);
+    if (qemu->metadata != sim_server_metadata())
+        sim_violation("I3", "hv%d goes on with image metadata that the other host has changed",
+                      host->index + 1);
     world.write_gap = 1000;
     guest_changes(qemu);
     for (guint i = 0; i < SIM_DISKS * SIM_BLOCKS; i++) {
-        if (!world.busy[i] || i == META_SLOT)
+        if (!world.busy[i] || i == SIM_META_SLOT)
             continue;
         /* a request that failed, and is part of the guest's state: made again */
         if (qemu->broken[i]) {
@@ -609,13 +611,14 @@ do_finish(SimHost *host)
     wait_for_qemu(host);
     gboolean ok = host->qemu.proc.alive && host->qemu.memory_here;
     if (ok && world.plan.qcow2)
-        ok = through_the_gate(host, META_SLOT, TRUE);
+        ok = through_the_gate(host, SIM_META_SLOT, TRUE);
     if (!ok) {
         if (host->qemu.proc.alive)
             sim_qemu_gone(host, FALSE, "Finish failed");
         job->state = VMF_LIBVIRT_IDLE;
         return FALSE;
     }
+    host->qemu.metadata = sim_server_metadata(); /* read anew in Finish */
     sim_qemu_cpus(host, TRUE, "Finish");
     tell(host, VMF_EVENT_RESUMED);
     job->state = VMF_LIBVIRT_IDLE;

@@ -302,6 +302,12 @@ call_peer(VmfPeer1 *proxy, Verb verb, guint64 epoch, guint64 *new_epoch, GError 
     *call = (Call){.verb = verb, .link = link, .epoch = epoch};
     if (to->vmferryd.alive && to->vmferryd.generation == link->to_generation && !world.peers_cut)
         sim_spawn(&to->vmferryd, link->broken ? LATE_US : 0, serve, call);
+    if (world.repeat_call) {
+        Call *again = g_new(Call, 1);
+        *again = *call;
+        world.repeat_call = FALSE;
+        sim_spawn(&to->vmferryd, sim_delay(LATE_US), serve, again);
+    }
     while ((!call->done || world.peers_cut) && !link->broken)
         sim_wait(link, G_MAXINT64);
     if (!link->broken)
@@ -311,10 +317,10 @@ call_peer(VmfPeer1 *proxy, Verb verb, guint64 epoch, guint64 *new_epoch, GError 
     if (new_epoch)
         *new_epoch = call->new_epoch;
     gboolean ok = call->ok;
-    if (!ok)
-        g_propagate_error(error, call->error);
     sim_trace("hv%d: %s: %s", link->from->index + 1, verb_names[verb],
               ok ? "done" : call->error->message);
+    if (!ok)
+        g_propagate_error(error, call->error);
     g_free(call);
     return ok;
 }

@@ -183,6 +183,12 @@ sim_server_block(guint disk, guint block)
     return number;
 }
 
+guint64
+sim_server_metadata(void)
+{
+    return sim_server_block(SIM_META_SLOT / SIM_BLOCKS, SIM_META_SLOT % SIM_BLOCKS);
+}
+
 static void
 put(Inode *inode, const void *bytes, gsize count, guint64 offset, int host, gboolean late)
 {

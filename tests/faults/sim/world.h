@@ -24,6 +24,7 @@
 #define SIM_HOSTS      2
 #define SIM_DISKS      2
 #define SIM_BLOCKS     4 /* of 8 bytes, per disk */
+#define SIM_META_SLOT  (SIM_DISKS * SIM_BLOCKS - 1) /* stands for qcow2's metadata */
 #define SIM_VM         "6f2f3d5e-0c1a-4b7e-9d55-1f0e2a3b4c5d"
 #define SIM_NAME       "demo"
 #define SIM_MIGRATION  "0b54c6a2-97f3-4f3c-8d8e-3c1f8ab01234"
@@ -65,6 +66,7 @@ typedef enum {
     FAULT_JOURNAL_OLD,        /* vmferryd is killed, and its journal set back by one state */
     FAULT_JOURNAL_OLDER,      /* … by three */
     FAULT_LOSE_PHASE_REPLY,   /* libvirtd's next answer to a phase is lost, its connection with it */
+    FAULT_REPEAT_CALL,        /* the next call between the hosts comes twice, the second time late */
     FAULT_CANCEL,             /* the user cancels the job */
     SIM_N_FAULTS
 } SimFaultKind;
@@ -100,6 +102,7 @@ typedef struct {
     gboolean memory_here;    /* prepared and complete, or of a guest that ran */
     guint64 version;         /* of the guest's state that this process holds */
     guint in_flight;         /* requests to the disk process */
+    guint64 metadata;        /* the image's, as this process has it in memory */
     gboolean broken[SIM_DISKS * SIM_BLOCKS]; /* requests that failed: to be made again */
     gboolean resume_pending; /* libvirt says cont to a stopped process */
     guint lease_generation;  /* of the disk process it is connected to; 0: not connected */
@@ -153,7 +156,7 @@ typedef struct {
     guint points; /* interactions so far */
     guint faults_done;
     gint64 faults_over; /* when the last fault has healed */
-    gboolean peers_cut;
+    gboolean peers_cut, repeat_call;
     gboolean started, ended;
     gboolean cancelled;
     VmfJob *job;
@@ -205,6 +208,7 @@ void sim_server_full(gint64 us);
 void sim_server_third_party(gint64 us);
 void sim_server_host_is_gone(SimHost *host);
 void sim_server_cut(SimHost *host, gboolean cut);
+guint64 sim_server_metadata(void);
 guint64 sim_server_block(guint disk, guint block);
 /** sim_server_owner() - which host the record names; -1: nobody, -2: damaged or none */
 int sim_server_owner(guint64 *epoch, VmfOwnerState *state);
