@@ -8,7 +8,7 @@
 #define LIBVIRTD      (BIT(KILL_LIBVIRTD) | BIT(TERM_LIBVIRTD) | BIT(STOP_LIBVIRTD) | BIT(LOSE_PHASE_REPLY))
 #define VMFERRYD      (BIT(KILL_VMFERRYD) | BIT(STOP_VMFERRYD) | BIT(JOURNAL_OLD) | BIT(JOURNAL_OLDER))
 #define PEERS         (BIT(CUT_PEERS) | BIT(DROP_PEERS) | BIT(DROP_PEERS_LATE) | BIT(ISOLATE) | \
-                       BIT(POWER) | VMFERRYD)
+                       BIT(POWER) | BIT(REPEAT_CALL) | VMFERRYD)
 #define OLD_JOURNAL   (BIT(JOURNAL_OLD) | BIT(JOURNAL_OLDER))
 
 G_STATIC_ASSERT(SIM_N_FAULTS <= 64);
@@ -39,6 +39,9 @@ const SimFlaw sim_flaws[] = {
      "a connection that ends while Offer is in vmf_incoming_new() leaves a move that nobody ends"},
     {"journal-cannot-be-written", "abort", "", BIT(JOURNAL),
      "recovery with a journal that cannot be written runs into the state table's assertion"},
+    {"full-write-not-drained", "I3", "last write is not in it", BIT(DISK_FULL),
+     "a write that waits for room on the share is not waited for by the drain (only if QEMU does "
+     "not wait for it either)"},
     {"settle-spins", "I5", "it goes on without end", ANY,
      "a release within 50 ms of its claim leaves the disk process spinning until it is ended"},
 };

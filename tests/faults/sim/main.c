@@ -104,6 +104,7 @@ random_plan(const Space *space, guint64 seed, SimPlan *plan)
 {
     guint64 state = seed * 7919 + 1;
     *plan = (SimPlan){.seed = seed + 1, .qcow2 = mix(&state) % 3 == 0};
+    plan->trailing = mix(&state) % 8 == 0;
     plan->n_faults = 1 + (guint)(mix(&state) % 4);
     guint last = space->points + space->points / 3;
     for (guint i = 0; i < plan->n_faults; i++) {
@@ -160,7 +161,8 @@ plan_at(const Space *space, guint64 index, SimPlan *plan)
 static void
 print_plan(FILE *out, const SimPlan *plan)
 {
-    fprintf(out, "seed %" G_GUINT64_FORMAT "\nqcow2 %d\n", plan->seed, plan->qcow2);
+    fprintf(out, "seed %" G_GUINT64_FORMAT "\nqcow2 %d\ntrailing %d\n", plan->seed, plan->qcow2,
+            plan->trailing);
     if (sim_rule_off)
         fprintf(out, "without %s\n", rules[sim_rule_off].name);
     for (guint i = 0; i < plan->n_faults; i++)
@@ -194,7 +196,8 @@ read_plan(const char *path, SimPlan *plan)
         int host;
         unsigned point;
         if (sscanf(lines[i], "seed %" G_GUINT64_FORMAT, &plan->seed) == 1 ||
-            sscanf(lines[i], "qcow2 %d", &plan->qcow2) == 1 || lines[i][0] == '#' ||
+            sscanf(lines[i], "qcow2 %d", &plan->qcow2) == 1 ||
+            sscanf(lines[i], "trailing %d", &plan->trailing) == 1 || lines[i][0] == '#' ||
             lines[i][0] == '\0')
             continue;
         if (sscanf(lines[i], "without %63s", word) == 1) {

@@ -83,7 +83,8 @@ typedef struct {
     guint64 seed; /* 0: every delay is its usual one */
     guint n_faults;
     SimFault faults[SIM_MAX_FAULTS];
-    gboolean qcow2; /* Finish writes */
+    gboolean qcow2;    /* Perform and Finish write */
+    gboolean trailing; /* Perform returns while its last write is under way */
 } SimPlan;
 
 const char *sim_fault_name(SimFaultKind kind);
