@@ -10,7 +10,7 @@
 
 #define STACK_SIZE (96 * 1024)
 #define MAX_TASKS  256
-#define MAX_RESUMPTIONS 400000
+#define MAX_RESUMPTIONS 120000
 
 typedef enum { TASK_FREE, TASK_READY, TASK_WAITING } TaskState;
 
