@@ -16,7 +16,9 @@ vmferry_build() {
 
 # Each step on its own: `set -e` does not hold where a caller asks for the status.
 vmferry_compile() {
-    local build=$1 targets
+    local build=$1 targets facts=$1/meson-info/meson-info.json
+    # Another checkout's build, in a lab of the same name
+    [ ! -e "$facts" ] || [ "$(jq -r .directories.source "$facts")" = "$(readlink -f "$LAB_PROJECT")" ] || rm -rf "$build"
     if [ ! -e "$build/build.ninja" ]; then
         # shellcheck disable=SC2086
         meson setup $LAB_BUILD_ARGS "$build" "$LAB_PROJECT" || return
