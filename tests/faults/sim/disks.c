@@ -251,11 +251,10 @@ request(gpointer data)
     Request *mine = data;
     SimHost *host = mine->process->host;
     guint64 number = mine->number;
-    int result = mine->write
-                     ? vmf_disk_set_write(mine->process->set, mine->lease, mine->disk, &number,
-                                          sizeof number, mine->block * 8)
-                     : vmf_disk_set_read(mine->process->set, mine->lease, mine->disk, &number,
-                                         sizeof number, mine->block * 8);
+    int result = mine->write ? vmf_disk_set_write(mine->process->set, mine->lease, mine->disk,
+                                                  &number, sizeof number, mine->block * 8)
+                             : vmf_disk_set_read(mine->process->set, mine->lease, mine->disk,
+                                                 &number, sizeof number, mine->block * 8);
     mine->done(host, mine->disk * SIM_BLOCKS + mine->block, mine->qemu, mine->number, result);
     g_free(mine);
 }

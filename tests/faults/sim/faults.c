@@ -129,6 +129,15 @@ stop(SimProc *proc, gint64 us)
 }
 
 static void
+stop_qemu(SimHost *host, gint64 us)
+{
+    if (!host->qemu.proc.alive || host->qemu.proc.stopped)
+        return;
+    sim_spawn(NULL, us, continue_qemu, host);
+    sim_qemu_stopped(host, TRUE);
+}
+
+static void
 cut_peers(gint64 us)
 {
     world.peers_cut = TRUE;
@@ -160,123 +169,143 @@ power_loss(SimHost *host, gint64 us)
     sim_spawn(NULL, us, boot, host);
 }
 
+/* Returns: %FALSE: it is of another group */
+static gboolean
+strikes_process(const SimFault *fault, SimHost *host, gint64 us)
+{
+    switch ((int)fault->kind) {
+    case FAULT_KILL_VMFERRYD:
+    case FAULT_JOURNAL_OLD:
+    case FAULT_JOURNAL_OLDER:
+        sim_spawn(NULL, sim_delay(50000), start_vmferryd, host);
+        sim_vmferryd_kill(host);
+        if (fault->kind != FAULT_KILL_VMFERRYD)
+            sim_journal_set_back(host, fault->kind == FAULT_JOURNAL_OLD ? 1 : 3);
+        return TRUE;
+    case FAULT_KILL_LIBVIRTD:
+    case FAULT_TERM_LIBVIRTD:
+        sim_spawn(NULL, sim_delay(60000), start_libvirtd, host);
+        sim_libvirtd_kill(host, fault->kind == FAULT_TERM_LIBVIRTD);
+        return TRUE;
+    case FAULT_KILL_QEMU:
+        sim_qemu_gone(host, TRUE, "killed by a fault");
+        return TRUE;
+    case FAULT_KILL_DISKS:
+        sim_disks_kill(host);
+        return TRUE;
+    case FAULT_STOP_VMFERRYD:
+        stop(&host->vmferryd, us);
+        return TRUE;
+    case FAULT_STOP_DISKS:
+        stop(sim_disks_proc(host), us);
+        return TRUE;
+    case FAULT_STOP_QEMU:
+        stop_qemu(host, us);
+        return TRUE;
+    case FAULT_STOP_LIBVIRTD:
+        stop(&host->libvirtd, us);
+        return TRUE;
+    case FAULT_POWER:
+        power_loss(host, us);
+        return TRUE;
+    default:
+        return FALSE;
+    }
+}
+
+static gboolean
+strikes_network(const SimFault *fault, SimHost *host, gint64 us)
+{
+    switch ((int)fault->kind) {
+    case FAULT_CUT_PEERS:
+        cut_peers(us);
+        return TRUE;
+    case FAULT_DROP_PEERS:
+    case FAULT_DROP_PEERS_LATE:
+        sim_peers_break_all(fault->kind == FAULT_DROP_PEERS_LATE);
+        return TRUE;
+    case FAULT_REPEAT_CALL:
+        world.repeat_call = TRUE;
+        return TRUE;
+    case FAULT_CUT_SERVER_SHORT:
+    case FAULT_CUT_SERVER:
+    case FAULT_CUT_SERVER_LONG:
+        cut_server(host, us);
+        return TRUE;
+    case FAULT_ISOLATE:
+        cut_peers(us);
+        cut_server(host, us);
+        return TRUE;
+    default:
+        return FALSE;
+    }
+}
+
+static gboolean
+strikes_server(const SimFault *fault, SimHost *host, gint64 us)
+{
+    switch ((int)fault->kind) {
+    case FAULT_DROP_SMB:
+        sim_server_drop_sessions(fault->host, LATE_LOST);
+        return TRUE;
+    case FAULT_DROP_SMB_LATE:
+        sim_server_drop_sessions(fault->host, LATE_LANDS);
+        return TRUE;
+    case FAULT_DROP_SMB_ANSWER:
+        sim_server_drop_sessions(fault->host, LATE_ANSWER);
+        return TRUE;
+    case FAULT_RESTART_SMBD:
+    case FAULT_RESTART_SMBD_LATE:
+        sim_server_restart(fault->kind == FAULT_RESTART_SMBD ? LATE_LOST : LATE_LANDS);
+        return TRUE;
+    case FAULT_FREEZE_SMBD:
+        sim_server_freeze(us);
+        return TRUE;
+    case FAULT_DISK_FULL:
+        sim_server_full(us);
+        return TRUE;
+    case FAULT_DENY:
+        host->denied_until = sim_now() + us;
+        return TRUE;
+    case FAULT_THIRD_PARTY:
+        sim_server_third_party(us);
+        return TRUE;
+    default:
+        return FALSE;
+    }
+}
+
+static void
+strikes_else(const SimFault *fault, SimHost *host, gint64 us)
+{
+    if (fault->kind == FAULT_JOURNAL)
+        host->journal_broken_until = sim_now() + us;
+    else if (fault->kind == FAULT_LOSE_PHASE_REPLY)
+        host->libvirt.lost = TRUE;
+    else if (fault->kind == FAULT_CANCEL && world.job)
+        vmf_job_cancel(world.job, NULL);
+}
+
 static void
 happen(gpointer data)
 {
     const SimFault *fault = data;
     SimHost *host = &world.hosts[fault->host];
     gint64 us = (gint64)kinds[fault->kind].seconds * G_USEC_PER_SEC;
-    sim_trace("FAULT: %s%s%s at point %u", sim_fault_name(fault->kind),
-              kinds[fault->kind].has_host ? " hv" : "",
-              kinds[fault->kind].has_host ? (fault->host ? "2" : "1") : "", fault->point);
+    sim_trace("FAULT: %s%s at point %u", sim_fault_name(fault->kind),
+              !kinds[fault->kind].has_host ? ""
+              : fault->host                ? " hv2"
+                                           : " hv1",
+              fault->point);
     world.faults_over = MAX(world.faults_over, sim_now() + us);
     world.faults_done++;
     world.struck[fault->kind] = TRUE;
     world.write_gap = 1000;
     if (kinds[fault->kind].has_host && !host->up)
         return;
-    switch (fault->kind) {
-    case FAULT_KILL_VMFERRYD:
-        sim_spawn(NULL, sim_delay(50000), start_vmferryd, host);
-        sim_vmferryd_kill(host);
-        break;
-    case FAULT_KILL_LIBVIRTD:
-    case FAULT_TERM_LIBVIRTD:
-        sim_spawn(NULL, sim_delay(60000), start_libvirtd, host);
-        sim_libvirtd_kill(host, fault->kind == FAULT_TERM_LIBVIRTD);
-        break;
-    case FAULT_KILL_QEMU:
-        sim_qemu_gone(host, TRUE, "killed by a fault");
-        break;
-    case FAULT_KILL_DISKS:
-        sim_disks_kill(host);
-        break;
-    case FAULT_STOP_VMFERRYD:
-        stop(&host->vmferryd, us);
-        break;
-    case FAULT_STOP_DISKS:
-        stop(sim_disks_proc(host), us);
-        break;
-    case FAULT_STOP_QEMU:
-        if (host->qemu.proc.alive && !host->qemu.proc.stopped) {
-            sim_spawn(NULL, us, continue_qemu, host);
-            sim_qemu_stopped(host, TRUE);
-        }
-        break;
-    case FAULT_STOP_LIBVIRTD:
-        stop(&host->libvirtd, us);
-        break;
-    case FAULT_POWER:
-        power_loss(host, us);
-        break;
-    case FAULT_CUT_PEERS:
-        cut_peers(us);
-        break;
-    case FAULT_DROP_PEERS:
-        sim_peers_break_all(FALSE);
-        break;
-    case FAULT_DROP_PEERS_LATE:
-        sim_peers_break_all(TRUE);
-        break;
-    case FAULT_CUT_SERVER_SHORT:
-    case FAULT_CUT_SERVER:
-    case FAULT_CUT_SERVER_LONG:
-        cut_server(host, us);
-        break;
-    case FAULT_ISOLATE:
-        cut_peers(us);
-        cut_server(host, us);
-        break;
-    case FAULT_DROP_SMB:
-        sim_server_drop_sessions(fault->host, LATE_LOST);
-        break;
-    case FAULT_DROP_SMB_LATE:
-        sim_server_drop_sessions(fault->host, LATE_LANDS);
-        break;
-    case FAULT_DROP_SMB_ANSWER:
-        sim_server_drop_sessions(fault->host, LATE_ANSWER);
-        break;
-    case FAULT_RESTART_SMBD:
-        sim_server_restart(LATE_LOST);
-        break;
-    case FAULT_RESTART_SMBD_LATE:
-        sim_server_restart(LATE_LANDS);
-        break;
-    case FAULT_FREEZE_SMBD:
-        sim_server_freeze(us);
-        break;
-    case FAULT_DISK_FULL:
-        sim_server_full(us);
-        break;
-    case FAULT_DENY:
-        host->denied_until = sim_now() + us;
-        break;
-    case FAULT_THIRD_PARTY:
-        sim_server_third_party(us);
-        break;
-    case FAULT_JOURNAL:
-        host->journal_broken_until = sim_now() + us;
-        break;
-    case FAULT_JOURNAL_OLD:
-    case FAULT_JOURNAL_OLDER:
-        sim_spawn(NULL, sim_delay(50000), start_vmferryd, host);
-        sim_vmferryd_kill(host);
-        sim_journal_set_back(host, fault->kind == FAULT_JOURNAL_OLD ? 1 : 3);
-        break;
-    case FAULT_LOSE_PHASE_REPLY:
-        host->libvirt.lost = TRUE;
-        break;
-    case FAULT_REPEAT_CALL:
-        world.repeat_call = TRUE;
-        break;
-    case FAULT_CANCEL:
-        if (world.job)
-            vmf_job_cancel(world.job, NULL);
-        break;
-    case FAULT_NONE:
-    case SIM_N_FAULTS:
-        break;
-    }
+    if (!strikes_process(fault, host, us) && !strikes_network(fault, host, us) &&
+        !strikes_server(fault, host, us))
+        strikes_else(fault, host, us);
 }
 
 void

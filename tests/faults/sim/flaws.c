@@ -3,19 +3,20 @@
 
 #include <string.h>
 
-#define BIT(kind)     (G_GUINT64_CONSTANT(1) << FAULT_##kind)
-#define ANY           G_MAXUINT64
-#define LIBVIRTD      (BIT(KILL_LIBVIRTD) | BIT(TERM_LIBVIRTD) | BIT(STOP_LIBVIRTD) | BIT(LOSE_PHASE_REPLY))
-#define VMFERRYD      (BIT(KILL_VMFERRYD) | BIT(STOP_VMFERRYD) | BIT(JOURNAL_OLD) | BIT(JOURNAL_OLDER))
-#define PEERS         (BIT(CUT_PEERS) | BIT(DROP_PEERS) | BIT(DROP_PEERS_LATE) | BIT(ISOLATE) | \
-                       BIT(POWER) | BIT(REPEAT_CALL) | VMFERRYD)
-#define OLD_JOURNAL   (BIT(JOURNAL_OLD) | BIT(JOURNAL_OLDER))
+#define BIT(kind) (G_GUINT64_CONSTANT(1) << FAULT_##kind)
+#define ANY       G_MAXUINT64
+#define LIBVIRTD                                                                                   \
+    (BIT(KILL_LIBVIRTD) | BIT(TERM_LIBVIRTD) | BIT(STOP_LIBVIRTD) | BIT(LOSE_PHASE_REPLY))
+#define VMFERRYD (BIT(KILL_VMFERRYD) | BIT(STOP_VMFERRYD) | BIT(JOURNAL_OLD) | BIT(JOURNAL_OLDER))
+#define PEERS                                                                                      \
+    (BIT(CUT_PEERS) | BIT(DROP_PEERS) | BIT(DROP_PEERS_LATE) | BIT(ISOLATE) | BIT(POWER) |         \
+     BIT(REPEAT_CALL) | VMFERRYD)
+#define OLD_JOURNAL (BIT(JOURNAL_OLD) | BIT(JOURNAL_OLDER))
 
 G_STATIC_ASSERT(SIM_N_FAULTS <= 64);
 
 const SimFlaw sim_flaws[] = {
-    {"no-disk-process", "I5", "", BIT(KILL_DISKS),
-     "nobody starts a disk process that died again"},
+    {"no-disk-process", "I5", "", BIT(KILL_DISKS), "nobody starts a disk process that died again"},
     {"old-journal", "", "", OLD_JOURNAL,
      "a journal that was set back is believed where the record should be asked"},
     {"stale-source-resumed", "", "libvirtd was ended in the window", BIT(TERM_LIBVIRTD),

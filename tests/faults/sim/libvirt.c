@@ -216,8 +216,8 @@ sim_qemu_start(SimHost *host, gboolean incoming)
     SimQemu *qemu = &host->qemu;
     guint generation = qemu->proc.generation + 1;
     memset(qemu, 0, sizeof *qemu);
-    qemu->proc = (SimProc){.name = "qemu", .host = host->index, .alive = TRUE,
-                           .generation = generation};
+    qemu->proc = (SimProc){
+        .name = "qemu", .host = host->index, .alive = TRUE, .generation = generation};
     qemu->id = ++world.qemu_ids;
     qemu->state = incoming ? DOM_PREPARED : DOM_RUNNING;
     qemu->memory_here = !incoming;
@@ -502,8 +502,15 @@ sim_libvirtd_start(SimHost *host, gboolean after_term)
 
 /* --- VmfPhases --- */
 
-typedef enum { CALL_BEGIN, CALL_PREPARE, CALL_PERFORM, CALL_FINISH, CALL_CANCEL_IN, CALL_CONFIRM,
-               CALL_CANCEL_OUT } CallKind;
+typedef enum {
+    CALL_BEGIN,
+    CALL_PREPARE,
+    CALL_PERFORM,
+    CALL_FINISH,
+    CALL_CANCEL_IN,
+    CALL_CONFIRM,
+    CALL_CANCEL_OUT
+} CallKind;
 
 typedef struct {
     CallKind kind;
@@ -512,7 +519,7 @@ typedef struct {
     gboolean done, ok;
 } Call;
 
-static const char *const call_names[] = {"begin",     "prepare", "perform",    "finish",
+static const char *const call_names[] = {"begin",     "prepare", "perform",   "finish",
                                          "finish(1)", "confirm", "confirm(1)"};
 
 static SimHost *
@@ -771,8 +778,8 @@ vmf_phases_open(const char *libvirt_socket, GError **error)
         return NULL;
     }
     int number = libvirt.n_conns++;
-    libvirt.conns[number] = (Conn){.host = host, .generation = host->libvirtd.generation,
-                                   .open = TRUE};
+    libvirt.conns[number] = (Conn){
+        .host = host, .generation = host->libvirtd.generation, .open = TRUE};
     sim_conn_hold(number, &host->vmferryd);
     VmfPhases *phases = g_new0(VmfPhases, 1);
     *phases = (VmfPhases){number, host};
@@ -953,8 +960,9 @@ vmf_vm_info_free(VmfVmInfo *info)
 const char *
 vmf_vm_state_name(VmfVmState state)
 {
-    static const char *const names[] = {"running",       "paused", "paused (migrating)",
-                                        "paused (I/O error)", "shutdown", "off", "crashed"};
+    static const char *const names[] = {
+        "running", "paused", "paused (migrating)", "paused (I/O error)", "shutdown",
+        "off",     "crashed"};
     return names[state];
 }
 

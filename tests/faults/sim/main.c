@@ -31,9 +31,9 @@
  * is a violation as well, and what a killed process leaves in memory goes with its child.
  */
 
-#define BATCH    4000
-#define MAX_KEPT 64
-#define MAX_KINDS 400
+#define BATCH       4000
+#define MAX_KEPT    64
+#define MAX_KINDS   400
 #define RUN_SECONDS 20
 
 typedef struct {
@@ -63,10 +63,10 @@ typedef struct {
 typedef struct {
     Mode mode;
     guint64 from, count, step;
-    guint points;                  /* of a run without faults */
-    guint window_from, window_to;  /* stages 3 to 5 */
+    guint points;                 /* of a run without faults */
+    guint window_from, window_to; /* stages 3 to 5 */
     gboolean stop_at_first;
-    SimFault singles[4096];        /* those of singles; of pairs: those in the window */
+    SimFault singles[4096]; /* those of singles; of pairs: those in the window */
     guint n_singles;
 } Space;
 
@@ -373,10 +373,10 @@ run_batch(const Space *space, guint64 from, guint64 to)
         plan_at(space, shared->current, &plan);
         if (sim_rule_off == 0 || is_fine_elsewhere(&plan))
             note_failure(&plan, "abort",
-                     WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "a run without end"
-                     : WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT
-                         ? "an assertion of the product failed"
-                         : "the simulator died");
+                         WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "a run without end"
+                         : WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT
+                             ? "an assertion of the product failed"
+                             : "the simulator died");
         shared->done++;
         from = shared->current + space->step;
         if (space->stop_at_first)
@@ -462,11 +462,12 @@ list_singles(Space *space, guint from, guint to)
     for (guint point = from; point <= to; point++)
         for (guint kind = 1; kind < SIM_N_FAULTS; kind++)
             if (space->mode != MODE_PAIRS || !is_left_out((SimFaultKind)kind))
-            for (int host = 0; host < (sim_fault_has_host((SimFaultKind)kind) ? SIM_HOSTS : 1);
-                 host++) {
-                g_assert(space->n_singles < G_N_ELEMENTS(space->singles));
-                space->singles[space->n_singles++] = (SimFault){(SimFaultKind)kind, host, point};
-            }
+                for (int host = 0; host < (sim_fault_has_host((SimFaultKind)kind) ? SIM_HOSTS : 1);
+                     host++) {
+                    g_assert(space->n_singles < G_N_ELEMENTS(space->singles));
+                    space->singles[space->n_singles++] = (SimFault){(SimFaultKind)kind, host,
+                                                                    point};
+                }
 }
 
 static gboolean
@@ -514,10 +515,10 @@ self_test(Space *space)
         sim_rule_off = rule;
         *space = normal;
         space->stop_at_first = TRUE;
-        const char *by = !singles(space, FALSE)                            ? "singles"
+        const char *by = !singles(space, FALSE)                  ? "singles"
                          : !random_seeds(space, 0, seeds, FALSE) ? "random"
-                         : !pairs(space, SELF_TEST_STEP, FALSE)            ? "pairs"
-                                                                           : NULL;
+                         : !pairs(space, SELF_TEST_STEP, FALSE)  ? "pairs"
+                                                                 : NULL;
         printf("%-22s %s", rules[rule].name, by ? "caught" : "not caught");
         if (by)
             printf(" by %s after %" G_GUINT64_FORMAT " schedules: %s %s", by, shared->done,

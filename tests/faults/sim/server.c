@@ -149,8 +149,8 @@ look_at_record(const Inode *inode, const char *by)
               record.epoch, vmf_owner_state_name(record.state), by);
     if (server.epoch < before)
         sim_violation("I4",
-                      "the record's epoch went from %" G_GUINT64_FORMAT " back to %" G_GUINT64_FORMAT
-                      " by a write of %s",
+                      "the record's epoch went from %" G_GUINT64_FORMAT
+                      " back to %" G_GUINT64_FORMAT " by a write of %s",
                       before, server.epoch, by);
 }
 
@@ -446,7 +446,10 @@ answer_arrives(Session *session)
 static const char *
 kind_of(const Inode *inode)
 {
-    return inode->disk == 0 ? "vda" : inode->disk == 1 ? "vdb" : is_record(inode) ? "record" : "file";
+    return inode->disk == 0   ? "vda"
+           : inode->disk == 1 ? "vdb"
+           : is_record(inode) ? "record"
+                              : "file";
 }
 
 /* --- VmfShareOps --- */

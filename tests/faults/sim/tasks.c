@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#define STACK_SIZE (96 * 1024)
-#define MAX_TASKS  256
+#define STACK_SIZE      (96 * 1024)
+#define MAX_TASKS       256
 #define MAX_RESUMPTIONS 120000
 
 typedef enum { TASK_FREE, TASK_READY, TASK_WAITING } TaskState;

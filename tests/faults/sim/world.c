@@ -242,8 +242,8 @@ reset_host(int i)
     g_snprintf(host->fqdn, sizeof host->fqdn, "hv%d.lab.test", i + 1);
     g_snprintf(host->boot, sizeof host->boot, "00000000-0000-0000-0000-00000000000%d", i + 1);
     host->me = (VmfHostIdentity){.account = host->account, .fqdn = host->fqdn};
-    host->policy = (VmfLocalPolicy){.qemu_user = (gchar *)"root", .max_downtime_ms = 300,
-                                    .parallel_jobs = 4};
+    host->policy = (VmfLocalPolicy){
+        .qemu_user = (gchar *)"root", .max_downtime_ms = 300, .parallel_jobs = 4};
     host->context = (VmfContext){
         .policy = &host->policy,
         .me = &host->me,
@@ -252,8 +252,8 @@ reset_host(int i)
         .host = (VmfHost *)host,
         .journal = (VmfJournal *)host,
     };
-    host->vmferryd = (SimProc){.name = "vmferryd", .host = i, .alive = TRUE,
-                               .generation = generation};
+    host->vmferryd = (SimProc){
+        .name = "vmferryd", .host = i, .alive = TRUE, .generation = generation};
 }
 
 /* job-table.c: a job is begun in the journal, and runs in a thread of its own */
@@ -262,13 +262,18 @@ start_job(gpointer ignored)
 {
     SimHost *host = &world.hosts[0];
     static const VmfMigrateOptions options = {.max_downtime_ms = 300};
-    VmfJournalEntry entry = {.migration = (gchar *)SIM_MIGRATION, .role = VMF_ROLE_SOURCE,
-                             .vm_uuid = (gchar *)SIM_VM, .vm_name = (gchar *)SIM_NAME,
+    VmfJournalEntry entry = {.migration = (gchar *)SIM_MIGRATION,
+                             .role = VMF_ROLE_SOURCE,
+                             .vm_uuid = (gchar *)SIM_VM,
+                             .vm_name = (gchar *)SIM_NAME,
                              .peer = world.hosts[1].fqdn};
     VmfJobFacts facts = {.number = vmf_journal_begin(host->context.journal, &entry, NULL),
-                         .migration = (gchar *)SIM_MIGRATION, .vm_uuid = (gchar *)SIM_VM,
-                         .vm_name = (gchar *)SIM_NAME, .from = host->fqdn,
-                         .to = world.hosts[1].fqdn, .role = VMF_ROLE_SOURCE};
+                         .migration = (gchar *)SIM_MIGRATION,
+                         .vm_uuid = (gchar *)SIM_VM,
+                         .vm_name = (gchar *)SIM_NAME,
+                         .from = host->fqdn,
+                         .to = world.hosts[1].fqdn,
+                         .role = VMF_ROLE_SOURCE};
     if (facts.number == 0)
         return;
     world.job = vmf_job_new(&facts);

@@ -21,53 +21,53 @@
  *   judge.c    the invariants I1–I6
  */
 
-#define SIM_HOSTS      2
-#define SIM_DISKS      2
-#define SIM_BLOCKS     4 /* of 8 bytes, per disk */
-#define SIM_META_SLOT  (SIM_DISKS * SIM_BLOCKS - 1) /* stands for qcow2's metadata */
-#define SIM_VM         "6f2f3d5e-0c1a-4b7e-9d55-1f0e2a3b4c5d"
-#define SIM_NAME       "demo"
-#define SIM_MIGRATION  "0b54c6a2-97f3-4f3c-8d8e-3c1f8ab01234"
-#define SIM_QUARANTINE 30000 /* ms */
-#define SIM_LATE_MAX   (10 * G_USEC_PER_SEC)
+#define SIM_HOSTS       2
+#define SIM_DISKS       2
+#define SIM_BLOCKS      4                            /* of 8 bytes, per disk */
+#define SIM_META_SLOT   (SIM_DISKS * SIM_BLOCKS - 1) /* stands for qcow2's metadata */
+#define SIM_VM          "6f2f3d5e-0c1a-4b7e-9d55-1f0e2a3b4c5d"
+#define SIM_NAME        "demo"
+#define SIM_MIGRATION   "0b54c6a2-97f3-4f3c-8d8e-3c1f8ab01234"
+#define SIM_QUARANTINE  30000 /* ms */
+#define SIM_LATE_MAX    (10 * G_USEC_PER_SEC)
 #define SIM_DEAD_CLIENT (5 * G_USEC_PER_SEC)
 
 /* --- faults --- */
 
 typedef enum {
     FAULT_NONE,
-    FAULT_KILL_VMFERRYD,      /* SIGKILL; started again soon */
-    FAULT_KILL_LIBVIRTD,      /* SIGKILL; started again soon */
-    FAULT_TERM_LIBVIRTD,      /* SIGTERM; the next one resumes a source left in the window */
+    FAULT_KILL_VMFERRYD, /* SIGKILL; started again soon */
+    FAULT_KILL_LIBVIRTD, /* SIGKILL; started again soon */
+    FAULT_TERM_LIBVIRTD, /* SIGTERM; the next one resumes a source left in the window */
     FAULT_KILL_QEMU,
-    FAULT_KILL_DISKS,         /* the disk process */
-    FAULT_STOP_VMFERRYD,      /* SIGSTOP for 60 s */
+    FAULT_KILL_DISKS,    /* the disk process */
+    FAULT_STOP_VMFERRYD, /* SIGSTOP for 60 s */
     FAULT_STOP_DISKS,
     FAULT_STOP_QEMU,
     FAULT_STOP_LIBVIRTD,
-    FAULT_POWER,              /* power loss without FIN; boots again after 40 s */
-    FAULT_CUT_PEERS,          /* the network between the hosts, for 20 s */
-    FAULT_DROP_PEERS,         /* the connections between the hosts end; new ones work */
-    FAULT_DROP_PEERS_LATE,    /* … and what was sent on them is still read, 3 s later */
-    FAULT_CUT_SERVER_SHORT,   /* host–server, 2 s: TCP survives it */
-    FAULT_CUT_SERVER,         /* 20 s: the server drops the client */
-    FAULT_CUT_SERVER_LONG,    /* 200 s: the client's requests time out */
-    FAULT_ISOLATE,            /* the host from everything, 30 s */
-    FAULT_DROP_SMB,           /* smbd child killed: what it was about to write is lost */
-    FAULT_DROP_SMB_LATE,      /* … or lands seconds later */
-    FAULT_DROP_SMB_ANSWER,    /* … or was written, and only the answer is lost */
-    FAULT_RESTART_SMBD,       /* all sessions, all share modes; down for 1 s */
+    FAULT_POWER,            /* power loss without FIN; boots again after 40 s */
+    FAULT_CUT_PEERS,        /* the network between the hosts, for 20 s */
+    FAULT_DROP_PEERS,       /* the connections between the hosts end; new ones work */
+    FAULT_DROP_PEERS_LATE,  /* … and what was sent on them is still read, 3 s later */
+    FAULT_CUT_SERVER_SHORT, /* host–server, 2 s: TCP survives it */
+    FAULT_CUT_SERVER,       /* 20 s: the server drops the client */
+    FAULT_CUT_SERVER_LONG,  /* 200 s: the client's requests time out */
+    FAULT_ISOLATE,          /* the host from everything, 30 s */
+    FAULT_DROP_SMB,         /* smbd child killed: what it was about to write is lost */
+    FAULT_DROP_SMB_LATE,    /* … or lands seconds later */
+    FAULT_DROP_SMB_ANSWER,  /* … or was written, and only the answer is lost */
+    FAULT_RESTART_SMBD,     /* all sessions, all share modes; down for 1 s */
     FAULT_RESTART_SMBD_LATE,
-    FAULT_FREEZE_SMBD,        /* 60 s without an answer */
-    FAULT_DISK_FULL,          /* for 5 s */
-    FAULT_DENY,               /* the ACL forbids this host to write, for 20 s */
-    FAULT_THIRD_PARTY,        /* somebody opens a disk for writing as soon as it is free, 5 s */
-    FAULT_JOURNAL,            /* this host's journal cannot be written, for 10 s */
-    FAULT_JOURNAL_OLD,        /* vmferryd is killed, and its journal set back by one state */
-    FAULT_JOURNAL_OLDER,      /* … by three */
-    FAULT_LOSE_PHASE_REPLY,   /* libvirtd's next answer to a phase is lost, its connection with it */
-    FAULT_REPEAT_CALL,        /* the next call between the hosts comes twice, the second time late */
-    FAULT_CANCEL,             /* the user cancels the job */
+    FAULT_FREEZE_SMBD,      /* 60 s without an answer */
+    FAULT_DISK_FULL,        /* for 5 s */
+    FAULT_DENY,             /* the ACL forbids this host to write, for 20 s */
+    FAULT_THIRD_PARTY,      /* somebody opens a disk for writing as soon as it is free, 5 s */
+    FAULT_JOURNAL,          /* this host's journal cannot be written, for 10 s */
+    FAULT_JOURNAL_OLD,      /* vmferryd is killed, and its journal set back by one state */
+    FAULT_JOURNAL_OLDER,    /* … by three */
+    FAULT_LOSE_PHASE_REPLY, /* libvirtd's next answer to a phase is lost, its connection with it */
+    FAULT_REPEAT_CALL,      /* the next call between the hosts comes twice, the second time late */
+    FAULT_CANCEL,           /* the user cancels the job */
     SIM_N_FAULTS
 } SimFaultKind;
 
@@ -99,14 +99,14 @@ typedef enum { DOM_NONE, DOM_RUNNING, DOM_PAUSED_MIGRATION, DOM_IOERROR, DOM_PRE
 typedef struct {
     SimProc proc;
     SimDomState state;
-    gboolean cpus;           /* the guest's CPUs run */
-    gboolean memory_here;    /* prepared and complete, or of a guest that ran */
-    guint64 version;         /* of the guest's state that this process holds */
-    guint in_flight;         /* requests to the disk process */
-    guint64 metadata;        /* the image's, as this process has it in memory */
+    gboolean cpus;                           /* the guest's CPUs run */
+    gboolean memory_here;                    /* prepared and complete, or of a guest that ran */
+    guint64 version;                         /* of the guest's state that this process holds */
+    guint in_flight;                         /* requests to the disk process */
+    guint64 metadata;                        /* the image's, as this process has it in memory */
     gboolean broken[SIM_DISKS * SIM_BLOCKS]; /* requests that failed: to be made again */
-    gboolean resume_pending; /* libvirt says cont to a stopped process */
-    guint lease_generation;  /* of the disk process it is connected to; 0: not connected */
+    gboolean resume_pending;                 /* libvirt says cont to a stopped process */
+    guint lease_generation; /* of the disk process it is connected to; 0: not connected */
     VmfGateLease *lease;
     guint64 id;
 } SimQemu;
@@ -145,7 +145,7 @@ typedef struct {
     VmfIncoming *incoming[8];
     guint n_incoming;
 
-    gboolean server_cut;  /* no packet between this host and the server */
+    gboolean server_cut; /* no packet between this host and the server */
     gint64 server_cut_at;
     gint64 denied_until;
 } SimHost;
@@ -227,10 +227,11 @@ void sim_disks_wake(SimHost *host);
 gboolean sim_disks_keep_conn(SimHost *host, int conn);
 guint sim_disks_generation(SimHost *host);
 /** sim_disks_request() - of QEMU; @done is told 0 or an error, in nobody's task */
-void sim_disks_request(SimHost *host, VmfGateLease *lease, guint disk, guint block, guint64 number,
-                       gboolean write, void (*done)(SimHost *host, guint slot, guint64 qemu,
-                                                    guint64 number, int result),
-                       guint64 qemu);
+void
+sim_disks_request(SimHost *host, VmfGateLease *lease, guint disk, guint block, guint64 number,
+                  gboolean write,
+                  void (*done)(SimHost *host, guint slot, guint64 qemu, guint64 number, int result),
+                  guint64 qemu);
 gboolean vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error);
 
 /* --- libvirt.c --- */
