@@ -467,6 +467,10 @@ vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **er
         return 0;
     for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++) {
         SimJournalRow *row = &host->rows[i];
+        if (row->used && strcmp(row->entry.migration, entry->migration) == 0) {
+            g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "the migration id was used before");
+            return 0;
+        }
         if (row->used)
             continue;
         row->used = TRUE;
