@@ -46,12 +46,11 @@ RULES = [
        "        if (OFF) {\n            write->done = TRUE;\n"
        "            g_cond_broadcast(&set->unanswered_changed);\n        }\n"
        "        if (write->done)\n            continue;")]),
-    ("fence", "a lost session fences the gate, and what was open is judged again",
-     [("smb/disk-set-recover.c", "    if (!candidate->held && !vmf_disk_session_acquire(candidate, &error)) {",
-       "    if (OFF) {\n        if (!candidate->held && !vmf_disk_session_acquire(candidate, NULL))\n"
-       "            try_later(set, \"off\");\n"
-       "        return candidate->held ? JUDGED_MINE : JUDGED_LATER;\n    }\n"
-       "    if (!candidate->held && !vmf_disk_session_acquire(candidate, &error)) {")]),
+    ("foreign", "after a lost session the record is judged anew: naming another, it ends the writing",
+     [("smb/disk-set-recover.c",
+       "    if (present && vmf_disk_set_names_me(set, record, *epoch) &&",
+       "    if (OFF)\n        return JUDGED_MINE;\n"
+       "    if (present && vmf_disk_set_names_me(set, record, *epoch) &&")]),
     ("ask-record", "Confirm(1) is sent only when the record says that this host owns the disks",
      [("src/migrate/source-verdict.c", "    guint wait_ms = RETRY_FIRST_MS;\n    for (;;) {\n"
        "        g_autoptr(GError) error = NULL;\n        VmfOwnerRecord record;\n"
