@@ -21,6 +21,11 @@ const SimFlaw sim_flaws[] = {
      "a journal that was set back is believed where the record should be asked"},
     {"stale-source-resumed", "", "libvirtd was ended in the window", BIT(TERM_LIBVIRTD),
      "libvirtd is restarted in the window while no vmferryd watches: it lets the source run"},
+    {"stale-source-resumed", "", "libvirt's cont", BIT(TERM_LIBVIRTD),
+     "the same, by a late SIGCONT"},
+    {"late-claim-before-settling", "I4", ", late", ANY,
+     "a lost claim of the destination lands after the source took the VM back and before it wrote "
+     "the record's other slot: 50 ms, or a whole quarantine when its session breaks meanwhile"},
     {"stale-source-granted", "I6", "(Finish)", BIT(TERM_LIBVIRTD),
      "… and a vmferryd that comes back releases and grants, though the guest has run since"},
     {"unreachable-taken-for-silence", "I5", "", LIBVIRTD,

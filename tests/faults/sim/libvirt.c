@@ -317,7 +317,8 @@ dies_with_the_guest(const SimHost *host)
     guint64 epoch;
     VmfOwnerState state;
     VmfDiskSet *set = sim_disks_set((SimHost *)host);
-    gboolean wrote = set != NULL && vmf_disk_set_facts(set).gate.writes_passed > 0;
+    gboolean wrote = host->qemu.in_flight > 0 ||
+                     (set != NULL && vmf_disk_set_facts(set).gate.writes_passed > 0);
     return host->qemu.memory_here && host->qemu.version == world.version &&
            sim_server_owner(&epoch, &state) == host->index &&
            (host->index == 0 || !host->up || wrote);
@@ -648,7 +649,7 @@ do_finish(SimHost *host)
         ok = through_the_gate(host, SIM_META_SLOT, TRUE);
     if (!ok) {
         if (host->qemu.proc.alive)
-            sim_qemu_gone(host, FALSE, "Finish failed");
+            sim_qemu_gone(host, TRUE, "Finish failed");
         job->state = VMF_LIBVIRT_IDLE;
         return FALSE;
     }
