@@ -174,5 +174,10 @@ vmf_incoming_complete(gpointer data)
         fail(incoming, g_steal_pointer(&error));
     }
     vmf_incoming_unsubscribe(incoming);
+    /* The object is remembered for a source that asks late; a megabyte of buffers is not. */
+    g_mutex_lock(&incoming->lock);
+    VmfMemoryStream *memory = g_steal_pointer(&incoming->memory);
+    g_mutex_unlock(&incoming->lock);
+    vmf_memory_stream_free(memory);
     return NULL;
 }

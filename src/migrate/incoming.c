@@ -128,6 +128,7 @@ vmf_incoming_peer_fqdn(VmfIncoming *incoming)
 VmfChannel *
 vmf_incoming_control(VmfIncoming *incoming)
 {
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
     return incoming->control;
 }
 
@@ -507,4 +508,9 @@ vmf_incoming_peer_lost(VmfIncoming *incoming)
     vmf_incoming_abort(incoming, "its connection ended", NULL);
     if (vmf_incoming_state(incoming) == VMF_STATE_ABORTED)
         vmf_incoming_unsubscribe(incoming);
+    g_mutex_lock(&incoming->verbs); /* a verb that is under way still needs it */
+    g_mutex_lock(&incoming->lock);
+    g_autoptr(VmfChannel) control = g_steal_pointer(&incoming->control);
+    g_mutex_unlock(&incoming->lock);
+    g_mutex_unlock(&incoming->verbs);
 }
