@@ -36,6 +36,8 @@ const SimFlaw sim_flaws[] = {
     {"lost-with-an-idle-destination", "I6", "Confirm)", BIT(POWER) | BIT(KILL_DISKS),
      "the destination's host (or disk process) dies between claim and Finish; recovery without a "
      "disk process calls the move aborted, and the source ends its good copy"},
+    {"lost-with-an-idle-destination", "I6", "killed by vmferryd)", BIT(POWER) | BIT(KILL_DISKS),
+     "the same, after libvirtd was restarted as well"},
     {"source-qemu-gone", "I5", "", BIT(KILL_QEMU) | BIT(POWER),
      "the source's QEMU died while the move was decided: the job waits for ever for its disk "
      "process, or ends as 'paused-waiting' with an open journal entry"},

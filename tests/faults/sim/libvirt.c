@@ -340,6 +340,8 @@ sim_qemu_gone(SimHost *host, gboolean fault, const char *why)
             sim_violation("I6", "hv%d ends the last process that holds the guest's memory (%s)",
                           host->index + 1, why);
     }
+    if (qemu->in_flight > 0)
+        world.busy[SIM_META_SLOT] = FALSE; /* nobody waits for it any more */
     qemu->cpus = FALSE;
     qemu->memory_here = FALSE;
     qemu->in_flight = 0;

@@ -20,7 +20,7 @@
  *   pairs               every ordered pair of them, both in the stages state, storage and resume
  *   random              by seed: one to four faults anywhere, every delay by chance
  *   short               a few seconds of these three
- *   self-test           switch each safety rule off in turn: a violation must be found
+ *   self-test [RULE]    switch each safety rule off in turn: a violation must be found
  *   replay FILE         one schedule, told step by step
  *
  *   --seeds FROM:COUNT  of random             --step N      of pairs: every Nth
@@ -242,7 +242,9 @@ note_failure(const SimPlan *plan, const char *rule, const char *text)
     guint64 struck = 0;
     for (guint i = 0; i < plan->n_faults; i++)
         struck |= G_GUINT64_CONSTANT(1) << plan->faults[i].kind;
-    int flaw = sim_find_flaw(rule, text, struck);
+    /* what a rule keeps safe is not taken for a flaw: with the rule, the same run was fine */
+    gboolean of_a_rule = sim_rule_off != 0 && strcmp(rule, "I5") != 0;
+    int flaw = of_a_rule ? -1 : sim_find_flaw(rule, text, struck);
     if (flaw >= 0) {
         shared->known[flaw]++;
         if (!show_known)
@@ -511,16 +513,18 @@ random_seeds(Space *space, guint64 from, guint64 count, gboolean report)
 
 /* A prime, so that each stretch of pairs has all kinds */
 #define SELF_TEST_STEP  97
-#define SELF_TEST_SEEDS 40000
+#define SELF_TEST_SEEDS 200000
 
 static gboolean
-self_test(Space *space)
+self_test(Space *space, const char *only)
 {
     guint missed = 0;
     Space normal = *space;
     for (int rule = 1; rule < SIM_N_RULES; rule++) {
+        if (only != NULL && strcmp(only, rules[rule].name) != 0)
+            continue;
         double began = seconds();
-        guint64 seeds = rules[rule].backed[0] ? SELF_TEST_SEEDS / 10 : SELF_TEST_SEEDS;
+        guint64 seeds = rules[rule].backed[0] ? SELF_TEST_SEEDS / 20 : SELF_TEST_SEEDS;
         sim_rule_off = rule;
         *space = normal;
         space->stop_at_first = TRUE;
@@ -599,7 +603,7 @@ main(int argc, char **argv)
         return random_seeds(&space, 0, 3000, TRUE) && ok ? 0 : 1;
     }
     if (strcmp(mode, "self-test") == 0)
-        return self_test(&space) ? 0 : 1;
+        return self_test(&space, file) ? 0 : 1;
     fprintf(stderr, "usage: sim singles|pairs|random|self-test|replay FILE; see main.c\n");
     return 2;
 }
