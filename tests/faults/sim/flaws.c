@@ -50,6 +50,9 @@ const SimFlaw sim_flaws[] = {
     {"full-write-not-drained", "I3", "last write is not in it", BIT(DISK_FULL),
      "a write that waits for room on the share is not waited for by the drain (only if QEMU does "
      "not wait for it either)"},
+    {"gate-never-opens", "I5", "gate of the host that runs the guest", VMFERRYD | BIT(POWER),
+     "a restarted destination whose Take fails lets the guest run all the same, and nobody opens "
+     "its gate later"},
     {"settle-spins", "I5", "it goes on without end", ANY,
      "a release within 50 ms of its claim leaves the disk process spinning until it is ended"},
 };
