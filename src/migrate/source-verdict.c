@@ -118,6 +118,7 @@ vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
     guint wait_ms = RETRY_FIRST_MS;
     for (;;) {
         g_autoptr(GError) error = NULL;
+        gboolean answered = FALSE; /* also "unreachable" may be its answer: about libvirtd there */
         if (source->peer == NULL)
             g_set_error(&error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "no connection to %s",
                         source->to);
@@ -125,9 +126,11 @@ vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
                                                    source->migration, NULL, &error)) {
             vmf_job_set_waiting(source->job, NULL);
             return VMF_VERDICT_THEIRS;
+        } else {
+            answered = error->domain == VMF_ERROR;
         }
         vmf_error_from_dbus(&error, source->to);
-        if (!g_error_matches(error, VMF_ERROR, VMF_ERROR_UNREACHABLE)) {
+        if (answered || !g_error_matches(error, VMF_ERROR, VMF_ERROR_UNREACHABLE)) {
             g_clear_error(why);
             *why = g_steal_pointer(&error);
             return after_failure(source, down);
