@@ -151,18 +151,10 @@ leave_window(VmfSource *source, gboolean *libvirt_lost)
     *libvirt_lost = source->libvirt_lost;
 }
 
-gboolean
-vmf_source_resume_here(VmfSource *source, GError **error)
+/* libvirt has forgotten the job, or been away: it is asked how the domain is. */
+static gboolean
+resume_domain(VmfSource *source, GError **error)
 {
-    gboolean libvirt_lost;
-    leave_window(source, &libvirt_lost);
-    if (libvirt_lost)
-        vmf_qemu_process_stop(source->qemu, FALSE, NULL);
-    else if (source->phases && vmf_phases_confirm(source->phases, &source->params, NULL, TRUE,
-                                                  NULL) == VMF_PHASE_DONE)
-        return TRUE;
-
-    /* libvirt has forgotten the job: ask how the domain is. */
     g_autoptr(VmfVmInfo) info = vmf_host_lookup(source->context->host, source->uuid, error);
     if (info == NULL)
         return FALSE;
@@ -181,6 +173,32 @@ vmf_source_resume_here(VmfSource *source, GError **error)
     g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "'%s' is %s: start it again", source->name,
                 vmf_vm_state_name(info->state));
     return FALSE;
+}
+
+gboolean
+vmf_source_resume_here(VmfSource *source, GError **error)
+{
+    gboolean libvirt_lost;
+    leave_window(source, &libvirt_lost);
+    if (libvirt_lost)
+        vmf_qemu_process_stop(source->qemu, FALSE, NULL);
+    else if (source->phases && vmf_phases_confirm(source->phases, &source->params, NULL, TRUE,
+                                                  NULL) == VMF_PHASE_DONE)
+        return TRUE;
+
+    for (guint wait_ms = RETRY_FIRST_MS;; back_off(&wait_ms)) {
+        g_autoptr(GError) local = NULL;
+        if (resume_domain(source, &local)) {
+            vmf_job_set_waiting(source->job, NULL);
+            return TRUE;
+        }
+        if (!g_error_matches(local, VMF_ERROR, VMF_ERROR_UNREACHABLE)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return FALSE;
+        }
+        g_message("'%s' stays paused: %s", source->name, local->message);
+        vmf_job_set_waiting(source->job, local->message);
+    }
 }
 
 gboolean

@@ -29,8 +29,7 @@ const SimFlaw sim_flaws[] = {
     {"stale-source-granted", "I6", "(Finish)", BIT(TERM_LIBVIRTD),
      "… and a vmferryd that comes back releases and grants, though the guest has run since"},
     {"unreachable-taken-for-silence", "I5", "", LIBVIRTD,
-     "the destination's error 'libvirtd does not answer' is taken for no answer from it, for ever; "
-     "and a source that libvirtd could not resume is not tried again"},
+     "mended for single faults; left: a libvirtd killed beside two other faults, seed 78570"},
     {"await-after-reboot", "I5", "", BIT(POWER),
      "AwaitRunning of a move that ended while the host was down is never answered"},
     {"lost-with-an-idle-destination", "I6", "Confirm)", BIT(POWER) | BIT(KILL_DISKS),
