@@ -157,10 +157,20 @@ judge_dialect(VmfJudge *judge, const VmfJudgeSide *side, const VmfFactShare *sha
     vmf_finding_fix(finding, "on %s, smb.conf [global]: server max protocol = SMB3", share->server);
 }
 
+/* A share that could not be connected to makes many checks unknown: the cure is told once. */
 void
 vmf_judge_smb_110(VmfJudge *judge)
 {
+    guint first = judge->report->findings->len;
     for_each_share(judge, judge_dialect);
+    for (guint i = first; i < judge->report->findings->len; i++) {
+        VmfFinding *finding = judge->report->findings->pdata[i];
+        if (finding->judged == VMF_RESULT_UNKNOWN && g_str_has_prefix(finding->object, "//"))
+            vmf_finding_fix(finding,
+                            "see that the file server runs, and that its TCP port 445 is open "
+                            "from %s",
+                            finding->host);
+    }
 }
 
 static void
