@@ -2,6 +2,7 @@
 #include "smb/disk-set-internal.h"
 
 #include "src/base/error.h"
+#include "src/base/fault-point.h"
 
 #include <string.h>
 
@@ -107,8 +108,10 @@ acquire_and_set(VmfDiskSet *set, Claim *claim, GError **error)
     claim->times.open_us = vmf_microseconds_since(&mark);
     if (!held)
         return FALSE;
+    vmf_fault_point("disks.claim.held");
     gboolean ok = vmf_disk_set_hold_record(set, set->current, error) &&
                   compare_and_set(set, claim, error);
+    vmf_fault_point("disks.claim.written");
     claim->times.record_us = vmf_microseconds_since(&mark);
     claim->judged = TRUE;
     if (!ok && vmf_share_is_lost(vmf_disk_session_release(set->current)))

@@ -2,6 +2,7 @@
 #include "smb/disk-set-internal.h"
 
 #include "src/base/error.h"
+#include "src/base/fault-point.h"
 
 /* Giving the disks up. The owner thread only. */
 
@@ -116,7 +117,9 @@ write_and_close(VmfDiskSet *set, const VmfOwnerRecord *record, VmfDiskTimes *tim
             vmf_disk_set_note_lost(set);
         return FALSE;
     }
+    vmf_fault_point("disks.release.drained");
     VmfShareAnswer answer = vmf_disk_session_release(set->current);
+    vmf_fault_point("disks.release.closed");
     times->close_us = vmf_microseconds_since(&mark);
     if (answer.status == VMF_SHARE_OK)
         return TRUE;

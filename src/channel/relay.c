@@ -2,6 +2,7 @@
 #include "src/channel/relay.h"
 
 #include "src/base/error.h"
+#include "src/base/fault-point.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 #define LOCAL_BUFFER   (1024 * 1024)
 #define LINGER_S       10
 #define LINGER_TICK_MS 500
+#define MEMORY_MIDDLE  ((guint64)16 * 1024 * 1024) /* of a fault point */
 
 struct _VmfRelay {
     VmfTls *tls;
@@ -149,6 +151,8 @@ pump_out(VmfRelay *relay, guint8 *block, GByteArray **buffer, GError **error)
         if (!vmf_tls_seal(relay->tls, block, (gsize)n, error) || !flush(relay, buffer))
             return FALSE;
         atomic_fetch_add_explicit(&relay->bytes_out, (guint64)n, memory_order_relaxed);
+        vmf_fault_point_past("source.memory.middle", MEMORY_MIDDLE, relay->bytes_out, (guint64)n);
+        vmf_fault_point_called(VMF_FAULT_POINT_PAUSED);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/base/error.h"
+#include "src/base/fault-point.h"
 
 /*
  * After the point of no return: the owner record names this host, and this thread alone carries on,
@@ -95,10 +96,12 @@ succeed(VmfIncoming *incoming)
 {
     g_autoptr(GError) error = NULL;
     set_flag(incoming, &incoming->running);
+    vmf_fault_point("destination.resume.end");
     keep_definition(incoming);
     if (!vmf_incoming_enter(incoming, VMF_STATE_RUNNING, &error))
         g_warning("%s", error->message);
     g_clear_error(&error);
+    vmf_fault_point("destination.network.start");
     set_flag(incoming, &incoming->finished);
     if (incoming->announce &&
         !vmf_announce_wait(incoming->announce, ANNOUNCE_WAIT_MS, NULL, &error))
@@ -167,7 +170,9 @@ vmf_incoming_complete(gpointer data)
 {
     g_autoptr(VmfIncoming) incoming = data;
     g_autoptr(GError) error = NULL;
+    vmf_fault_point("destination.resume.start");
     if (finish(incoming, &error)) {
+        vmf_fault_point("destination.resume.middle");
         succeed(incoming);
         vmf_disk_client_drop_socket(incoming->disks, incoming->migration, NULL);
     } else {

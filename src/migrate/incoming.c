@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "src/base/error.h"
+#include "src/base/fault-point.h"
 #include "src/migrate/vm-disks.h"
 #include "src/vm/cookie.h"
 
@@ -278,6 +279,7 @@ vmf_incoming_prepare(VmfIncoming *incoming, gboolean auto_converge, guint64 band
     g_autoptr(GMutexLocker) verbs = g_mutex_locker_new(&incoming->verbs);
     if (!must_be(incoming, VMF_STATE_CHECKED, "Prepare", error))
         return FALSE;
+    vmf_fault_point("destination.setup.middle");
     incoming->params.auto_converge = auto_converge;
     incoming->params.bandwidth_mib = bandwidth_mib;
     incoming->subscription = vmf_host_subscribe(incoming->context->host, incoming->uuid, note_event,
@@ -289,6 +291,7 @@ vmf_incoming_prepare(VmfIncoming *incoming, gboolean auto_converge, guint64 band
                                    &name, error) ||
         !vmf_incoming_enter(incoming, VMF_STATE_ALLOCATED, error))
         return failed(incoming, error);
+    vmf_fault_point("destination.setup.end");
     watch_announce(incoming);
     g_mutex_lock(&incoming->lock);
     incoming->stream = g_strdup(name);
@@ -376,8 +379,11 @@ acquire(VmfIncoming *incoming, GBytes *perform_cookie, GError **error)
     if (incoming->perform_cookie == NULL ||
         !vmf_incoming_enter(incoming, VMF_STATE_ACQUIRING, error))
         return FALSE;
-    if (commit(incoming, &local) || did_commit(incoming, local))
+    vmf_fault_point("destination.storage.grant");
+    if (commit(incoming, &local) || did_commit(incoming, local)) {
+        vmf_fault_point("destination.storage.end");
         return TRUE;
+    }
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
 }

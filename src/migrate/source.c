@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/base/error.h"
+#include "src/base/fault-point.h"
 #include "src/migrate/vm-disks.h"
 #include "src/vm/cookie.h"
 #include "src/vm/domain-edit.h"
@@ -63,8 +64,10 @@ note_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer dat
 {
     VmfSource *source = data;
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&source->lock);
-    if (event == VMF_EVENT_SUSPENDED)
+    if (event == VMF_EVENT_SUSPENDED) {
         source->suspended_us = monotonic_us;
+        vmf_fault_point_call(VMF_FAULT_POINT_PAUSED);
+    }
     if (event == VMF_EVENT_LIBVIRT_LOST && source->window) {
         source->libvirt_lost = TRUE;
         vmf_qemu_process_stop(source->qemu, TRUE, NULL);
@@ -223,6 +226,7 @@ allocate(VmfSource *source, GBytes **prepare_cookie, GError **error)
     if (!offer(source, xml, error) || !still_wanted(source, error))
         return FALSE;
     vmf_source_lap(source, "offer");
+    vmf_fault_point("source.setup.middle");
     if (!prepare(source, begin_cookie, prepare_cookie, &stream, error))
         return FALSE;
     vmf_source_lap(source, "prepare");
@@ -281,6 +285,7 @@ set_up(VmfSource *source, GBytes **prepare_cookie, GError **error)
         return FALSE;
     source->judging = g_thread_new("vmf-check", judge, source);
     gboolean allocated = allocate(source, prepare_cookie, error);
+    vmf_fault_point("source.setup.end");
     return may_move(source, error) && allocated;
 }
 
@@ -309,6 +314,7 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
     vmf_job_enter_stage(source->job, VMF_STAGE_MEMORY);
     if (!vmf_source_enter(source, VMF_STATE_COPYING, error))
         return FALSE;
+    vmf_fault_point("source.memory.start");
     g_autofree gchar *path = vmf_vm_disks_mig_socket(source->context, source->uuid, "out");
     g_autofree gchar *uri = g_strconcat("unix://", path, NULL);
     source->watch = vmf_copy_watch_start(source->context->host, source->job,
@@ -328,8 +334,11 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
         return FALSE;
     }
     vmf_job_enter_stage(source->job, VMF_STAGE_STATE);
-    return vmf_job_close_cancel(source->job, error) &&
-           vmf_source_enter(source, VMF_STATE_QUIESCED, error);
+    vmf_fault_point("source.state.start");
+    if (!vmf_job_close_cancel(source->job, error))
+        return FALSE;
+    vmf_fault_point("source.state.middle");
+    return vmf_source_enter(source, VMF_STATE_QUIESCED, error);
 }
 
 /* ---- storage ---- */
@@ -337,8 +346,10 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
 static gboolean
 release(VmfSource *source, VmfDiskTimes *times, GError **error)
 {
-    return vmf_source_enter(source, VMF_STATE_RELEASING, error) &&
-           vmf_disk_client_release(source->disks, NULL, times, error) &&
+    if (!vmf_source_enter(source, VMF_STATE_RELEASING, error))
+        return FALSE;
+    vmf_fault_point("source.storage.start");
+    return vmf_disk_client_release(source->disks, NULL, times, error) &&
            vmf_source_enter(source, VMF_STATE_RELEASED, error);
 }
 
@@ -348,10 +359,12 @@ hand_over(VmfSource *source, GBytes *perform_cookie, GError **error)
 {
     guint64 new_epoch = 0, acquire_us = 0;
     VmfDiskTimes times = {0};
+    vmf_fault_point("source.state.end");
     vmf_job_enter_stage(source->job, VMF_STAGE_STORAGE);
     gint64 began = g_get_monotonic_time();
     if (!release(source, &times, error))
         return FALSE;
+    vmf_fault_point("source.storage.middle");
     gint64 released = g_get_monotonic_time();
     if (!answered(source,
                   vmf_peer1_call_grant_sync(vmf_peer_link_proxy(source->peer), source->migration,
@@ -360,6 +373,7 @@ hand_over(VmfSource *source, GBytes *perform_cookie, GError **error)
                   error))
         return FALSE;
     gint64 granted = g_get_monotonic_time();
+    vmf_fault_point("source.storage.end");
     vmf_job_set_handover(source->job, granted - began);
     vmf_job_set_epoch(source->job, new_epoch);
     vmf_source_lap(source, "handover");
@@ -400,14 +414,17 @@ clean_up(VmfSource *source, gboolean down)
 {
     g_autoptr(GError) error = NULL;
     vmf_job_enter_stage(source->job, VMF_STAGE_NETWORK);
+    vmf_fault_point("source.network.start");
     g_autoptr(GBytes) cookie = finish_cookie(source);
     vmf_source_lap(source, "finish");
+    vmf_fault_point("source.network.middle");
     if (!vmf_source_end_here(source, cookie, &error)) {
         g_warning("'%s' runs on %s, but its paused copy here could not be removed: %s",
                   source->name, source->to, error->message);
         g_clear_error(&error);
     }
     vmf_source_lap(source, "confirm");
+    vmf_fault_point("source.network.end");
     if (!vmf_source_enter(source, VMF_STATE_GONE, &error))
         g_warning("%s", error->message);
     g_clear_error(&error);
@@ -443,11 +460,13 @@ vmf_source_see_it_run(VmfSource *source, GError **why)
 {
     gboolean down = FALSE;
     vmf_job_enter_stage(source->job, VMF_STAGE_RESUME);
+    vmf_fault_point("source.resume.start");
     if (vmf_source_follow(source, &down, why) == VMF_VERDICT_OURS)
         return vmf_source_keep(source, *why);
     if (!down) {
         measure_downtime(source);
         vmf_source_lap(source, "resume");
+        vmf_fault_point("source.resume.end");
         g_clear_error(why); /* a reply was lost on the way; the VM was not */
     }
     clean_up(source, down);
@@ -459,6 +478,7 @@ move(VmfSource *source, GError **why)
 {
     g_autoptr(GBytes) prepare_cookie = NULL;
     g_autoptr(GBytes) perform_cookie = NULL;
+    vmf_fault_point("source.setup.start");
     if (!set_up(source, &prepare_cookie, why) ||
         !copy_memory(source, prepare_cookie, &perform_cookie, why))
         return vmf_source_keep(source, *why);
