@@ -31,6 +31,7 @@
 #define REQUEST_TIMEOUT_MS 8000
 #define CLEAR_PATIENCE_MS  3000  /* for the child, once the files are done */
 #define DESCRIPTOR_MAX     65536 /* VMF_FACT_TEXT_MAX */
+#define NOT_ASKED          (-2)  /* in place of the child's answers */
 
 typedef struct {
     VmfFactShare *fact;
@@ -40,6 +41,7 @@ typedef struct {
 typedef struct {
     const char *role, *url, *server, *share;
     gboolean write;
+    const char *list; /* how the descriptor is wanted (share-probe-wire.h) */
 } File;
 
 /* What the child has seen of one share. */
@@ -178,8 +180,8 @@ try_clear(Probe *probe, const File *file)
 static gboolean
 next_file(GVariantIter *files, File *file)
 {
-    return g_variant_iter_next(files, "(&s&s&s&sb)", &file->role, &file->url, &file->server,
-                               &file->share, &file->write);
+    return g_variant_iter_next(files, "(&s&s&s&sb&s)", &file->role, &file->url, &file->server,
+                               &file->share, &file->write, &file->list);
 }
 
 /* Writes a Clear for each share, in order of their first file. */
@@ -194,7 +196,7 @@ child(GVariant *request, const char *folder, int out)
     File file;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    g_variant_get(request, VMF_PROBE_REQUEST_ITER, &uuid, &files);
+    g_variant_get(request, VMF_PROBE_REQUEST_ITER, &uuid, NULL, &files);
     if (!vmf_smbc_configure(own, TRUE, NULL))
         return;
     while (next_file(files, &file)) {
@@ -336,11 +338,27 @@ read_descriptor(Probe *probe, const char *url, VmfFactProbe *fact)
     vmf_fact_set(&fact->descriptor_names, names);
 }
 
+static void
+want_descriptor(Probe *probe, const File *file, const char *stamp, VmfFactProbe *fact)
+{
+    gboolean denied = fact->read == VMF_FACT_ANSWER_DENIED || fact->write == VMF_FACT_ANSWER_DENIED;
+    if (fact->read == VMF_FACT_ANSWER_MISSING)
+        return;
+    if (denied || strcmp(file->list, VMF_PROBE_LIST_READ) == 0)
+        read_descriptor(probe, file->url, fact);
+    else if (strcmp(file->list, VMF_PROBE_LIST_DENIED) == 0)
+        vmf_fact_set(&fact->descriptor_problem, "not read: for a move the server's answer decides");
+    else if (strcmp(file->list, stamp) != 0)
+        read_descriptor(probe, file->url, fact);
+}
+
+/* @stamp: (out) (transfer full) */
 static VmfFactProbe *
-ask(Probe *probe, const File *file)
+ask(Probe *probe, const File *file, gchar **stamp)
 {
     VmfFactProbe *fact = vmf_fact_probe_new();
     struct stat facts = {0};
+    *stamp = g_strdup("");
     vmf_fact_set(&fact->url, file->url);
     gboolean fresh;
     Share *share = find_share(probe, file, &fresh);
@@ -356,6 +374,8 @@ ask(Probe *probe, const File *file)
     if (code == 0) {
         fact->size_bytes = facts.st_size > 0 ? (guint64)facts.st_size : 0;
         vmf_fact_printf(&fact->file_id, "%" G_GUINT64_FORMAT, (guint64)facts.st_ino);
+        vmf_fact_printf(stamp, "%s:%" G_GINT64_FORMAT ".%09ld", fact->file_id,
+                        (gint64)facts.st_ctim.tv_sec, facts.st_ctim.tv_nsec);
         fact->read_only = !fact->folder && (facts.st_mode & S_IWUSR) == 0;
     }
     code = fact->folder ? try_list(probe->context, file->url)
@@ -363,8 +383,7 @@ ask(Probe *probe, const File *file)
     fact->read = answer_of(code, fact);
     if (file->write)
         fact->write = answer_of(try_open(probe->context, file->url, TRUE), fact);
-    if (fact->read != VMF_FACT_ANSWER_MISSING)
-        read_descriptor(probe, file->url, fact);
+    want_descriptor(probe, file, *stamp, fact);
     return fact;
 }
 
@@ -430,22 +449,24 @@ answer_all(Probe *probe, GVariant *request, int clear)
     File file;
 
     vmf_fact_set(&owner->reason, "the VM has no owner record on a share");
-    g_variant_builder_init(&probes, G_VARIANT_TYPE("aa{sv}"));
+    g_variant_builder_init(&probes, G_VARIANT_TYPE("a(sa{sv})"));
     g_variant_builder_init(&shares, G_VARIANT_TYPE("aa{sv}"));
-    g_variant_get(request, VMF_PROBE_REQUEST_ITER, &uuid, &files);
+    g_variant_get(request, VMF_PROBE_REQUEST_ITER, &uuid, NULL, &files);
     while (next_file(files, &file)) {
-        g_autoptr(VmfFactProbe) fact = ask(probe, &file);
+        g_autofree gchar *stamp = NULL;
+        g_autoptr(VmfFactProbe) fact = ask(probe, &file, &stamp);
         if (strcmp(file.role, "record") == 0)
             read_owner(probe, &file, fact, uuid, owner);
-        g_variant_builder_add_value(&probes, vmf_fact_probe_to_variant(fact));
+        g_variant_builder_add(&probes, "(s@a{sv})", stamp, vmf_fact_probe_to_variant(fact));
     }
     for (guint i = 0; i < probe->shares->len; i++) {
         const Share *share = g_ptr_array_index(probe->shares, i);
-        take_clear(clear, share->fact, share->usable);
+        if (clear != NOT_ASKED)
+            take_clear(clear, share->fact, share->usable);
         g_variant_builder_add_value(&shares, vmf_fact_share_to_variant(share->fact));
     }
-    return g_variant_ref_sink(
-        g_variant_new("(aa{sv}aa{sv}@a{sv})", &shares, &probes, vmf_fact_owner_to_variant(owner)));
+    return g_variant_ref_sink(g_variant_new("(aa{sv}a(sa{sv})@a{sv})", &shares, &probes,
+                                            vmf_fact_owner_to_variant(owner)));
 }
 
 static gboolean
@@ -456,7 +477,9 @@ probe_all(const char *folder, int out, GError **error)
         request = vmf_probe_read(STDIN_FILENO, VMF_PROBE_REQUEST, VMF_PROBE_REQUEST_MAX, 0, error);
     if (request == NULL)
         return FALSE;
-    int clear = start_child(request, folder, out);
+    gboolean ask_clear;
+    g_variant_get_child(request, 1, "b", &ask_clear);
+    int clear = ask_clear ? start_child(request, folder, out) : NOT_ASKED;
     if (!vmf_smbc_configure(folder, FALSE, error))
         return FALSE;
     probe.context = make_context(&probe, VMF_SMBC_SEALED);

@@ -7,15 +7,21 @@
  * Between vmferryd and vmferry-share-probe: one GVariant each way, in normal form, host byte order
  * (both ends are one installation on one machine).
  *
- *   request  (sa(ssssb)): UUID; per file its role ("file", "folder", "record"), URL, server, share,
- *            and whether it is to be opened for writing
- *   answer   (aa{sv}aa{sv}a{sv}): VmfFactShare, in order of their first file; VmfFactProbe, in the
- *            request's order; VmfFactOwner
+ *   request  (sba(ssssbs)): UUID; whether to try without encryption; per file its role ("file",
+ *            "folder", "record"), URL, server, share, whether it is to be opened for writing, and
+ *            how its descriptor is wanted: "read", "denied" (only when the server refuses access),
+ *            or the stamp of one that is known: only when it has another
+ *   answer   (aa{sv}a(sa{sv})a{sv}): VmfFactShare, in order of their first file; in the request's
+ *            order the stamp of the file and VmfFactProbe; VmfFactOwner
+ *
+ * A stamp stands for the file's identity and change time: "ID:SECONDS.NANOSECONDS".
  */
 
-#define VMF_PROBE_REQUEST      "(sa(ssssb))"
-#define VMF_PROBE_REQUEST_ITER "(&sa(ssssb))" /* for g_variant_get() */
-#define VMF_PROBE_ANSWER       "(aa{sv}aa{sv}a{sv})"
+#define VMF_PROBE_REQUEST      "(sba(ssssbs))"
+#define VMF_PROBE_REQUEST_ITER "(&sba(ssssbs))" /* for g_variant_get() */
+#define VMF_PROBE_ANSWER       "(aa{sv}a(sa{sv})a{sv})"
+#define VMF_PROBE_LIST_READ    "read"
+#define VMF_PROBE_LIST_DENIED  "denied"
 #define VMF_PROBE_REQUEST_MAX  ((gsize)1024 * 1024)
 #define VMF_PROBE_ANSWER_MAX   ((gsize)16 * 1024 * 1024)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/share-probe.h"
 
+#include "smb/probe-memory.h"
 #include "smb/share-probe-wire.h"
 #include "smb/share-url.h"
 #include "src/base/error.h"
@@ -55,13 +56,27 @@ judge(const VmfLocalPolicy *policy, const VmfFactFile *file, guint before, VmfSh
     return FALSE;
 }
 
+/* A folder's list tells what no answer tells: who may add and delete (judge-access.c). */
+static gchar *
+want_descriptor(const VmfShareProbe *probe, const VmfFactFile *file)
+{
+    if (!probe->brief)
+        return g_strdup(VMF_PROBE_LIST_READ);
+    if (file->role != VMF_FACT_ROLE_FOLDER)
+        return g_strdup(VMF_PROBE_LIST_DENIED);
+    g_autofree gchar *stamp = vmf_probe_memory_stamp(file->url);
+    return g_strdup(stamp[0] ? stamp : VMF_PROBE_LIST_READ);
+}
+
 /* Every file with a url gets its probe; those that may be asked for go into the request. */
 static GVariant *
-make_request(const VmfLocalPolicy *policy, const VmfFactVm *vm, GPtrArray *probes)
+make_request(const VmfShareProbe *how, const VmfLocalPolicy *policy, const VmfFactVm *vm,
+             GPtrArray *probes)
 {
     GVariantBuilder files;
     guint n = 0;
-    g_variant_builder_init(&files, G_VARIANT_TYPE("a(ssssb)"));
+    gboolean ask_clear = !how->brief;
+    g_variant_builder_init(&files, G_VARIANT_TYPE("a(ssssbs)"));
     for (guint i = 0; i < vm->files->len; i++) {
         const VmfFactFile *file = g_ptr_array_index(vm->files, i);
         g_autoptr(VmfShareUrl) url = NULL;
@@ -78,15 +93,18 @@ make_request(const VmfLocalPolicy *policy, const VmfFactVm *vm, GPtrArray *probe
         const char *role = file->role == VMF_FACT_ROLE_FOLDER   ? "folder"
                            : file->role == VMF_FACT_ROLE_RECORD ? "record"
                                                                 : "file";
-        g_variant_builder_add(&files, "(ssssb)", role, file->url, url->server, url->share,
-                              file->writable && file->role != VMF_FACT_ROLE_FOLDER);
+        g_autofree gchar *list = want_descriptor(how, file);
+        g_variant_builder_add(&files, "(ssssbs)", role, file->url, url->server, url->share,
+                              file->writable && file->role != VMF_FACT_ROLE_FOLDER, list);
+        ask_clear = ask_clear ||
+                    vmf_probe_memory_encryption(url->server, url->share) == VMF_FACT_CRYPT_UNKNOWN;
         n++;
     }
     if (n == 0) {
         g_variant_builder_clear(&files);
         return NULL;
     }
-    return g_variant_ref_sink(g_variant_new("(sa(ssssb))", vm->uuid, &files));
+    return g_variant_ref_sink(g_variant_new("(sba(ssssbs))", vm->uuid, ask_clear, &files));
 }
 
 /* ---- the process ---- */
@@ -229,8 +247,24 @@ take_shares(GVariant *list, GPtrArray *shares, GError **error)
         if (share == NULL)
             return FALSE;
         g_ptr_array_add(shares, share);
+        if (share->smb3 && share->encryption_problem[0] == '\0' &&
+            share->encryption == VMF_FACT_CRYPT_UNKNOWN)
+            share->encryption = vmf_probe_memory_encryption(share->server, share->share);
+        else
+            vmf_probe_memory_learn_share(share);
     }
     return TRUE;
+}
+
+/* None was read, and nothing says why: the one that is known has its stamp. */
+static void
+take_descriptor(VmfFactProbe *probe, const char *stamp)
+{
+    if (probe->descriptor[0] != '\0')
+        vmf_probe_memory_learn_descriptor(probe, stamp);
+    else if (probe->reason[0] == '\0' && probe->descriptor_problem[0] == '\0' &&
+             probe->read != VMF_FACT_ANSWER_MISSING && !vmf_probe_memory_recall(probe, stamp))
+        vmf_fact_set(&probe->descriptor_problem, "it was changed just now");
 }
 
 /* The answers are in the order of the request, and say each for which file they are. */
@@ -242,9 +276,10 @@ take_probes(GVariant *list, GPtrArray *probes, GError **error)
         VmfFactProbe *asked = g_ptr_array_index(probes, i);
         if (!asked->allowed)
             continue;
-        g_autoptr(GVariant) dict = taken < g_variant_n_children(list)
-                                       ? g_variant_get_child_value(list, taken++)
-                                       : NULL;
+        g_autoptr(GVariant) dict = NULL;
+        g_autofree gchar *stamp = NULL;
+        if (taken < g_variant_n_children(list))
+            g_variant_get_child(list, taken++, "(s@a{sv})", &stamp, &dict);
         g_autoptr(VmfFactProbe) answer = dict != NULL ? vmf_fact_probe_from_variant(dict, error)
                                                       : NULL;
         if (answer == NULL || strcmp(answer->url, asked->url) != 0) {
@@ -255,6 +290,7 @@ take_probes(GVariant *list, GPtrArray *probes, GError **error)
         }
         answer->allowed = TRUE;
         answer->folder = asked->folder;
+        take_descriptor(answer, stamp);
         vmf_fact_probe_free(asked);
         probes->pdata[i] = g_steal_pointer(&answer);
     }
@@ -320,7 +356,7 @@ vmf_share_probe_run(const VmfShareProbe *probe, const VmfLocalPolicy *policy, co
                     VmfFactView *view)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) request = make_request(policy, vm, view->probes);
+    g_autoptr(GVariant) request = make_request(probe, policy, vm, view->probes);
     g_autoptr(GVariant) answer = request != NULL ? run(probe, request, &error) : NULL;
     if (request == NULL)
         vmf_fact_set(&view->owner.reason, "no file of the VM is on a share that may be asked");

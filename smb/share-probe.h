@@ -30,6 +30,8 @@
  * @run_dir:    NULL: /run/vmferry; a folder "probe-…" is made in it, and removed
  * @ccache:     file ticket cache, readable by @run_uid; NULL: @run_dir/smb.cc
  * @timeout_ms: 0: 12 s
+ * @brief:      for a move that begins: what was learnt lately may serve (probe-memory.h), and a file's
+ *              descriptor is read only when the server refuses access, to tell why
  * @run_uid, @run_gid: whom it runs as
  */
 typedef struct {
@@ -37,6 +39,7 @@ typedef struct {
     const char *run_dir;
     const char *ccache;
     guint timeout_ms;
+    gboolean brief;
     uid_t run_uid;
     gid_t run_gid;
 } VmfShareProbe;

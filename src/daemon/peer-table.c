@@ -92,7 +92,7 @@ on_hello(VmfPeer1 *object, GDBusMethodInvocation *call, guint protocol, GVariant
 /* Each gathering starts a process: a peer that asks without end gets "busy". */
 static gboolean
 on_gather_facts(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration,
-                const char *definition, gint64 now_us, Session *session)
+                const char *definition, gboolean brief, gint64 now_us, Session *session)
 {
     VmfPeerTable *table = session->table;
     VmfGatherPeer peer = {
@@ -107,7 +107,7 @@ on_gather_facts(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migra
                                               table->context->me->fqdn, GATHERINGS_AT_MOST);
     } else {
         g_autoptr(VmfFactSide)
-            side = vmf_gather_as_destination(table->context, definition, migration, &peer);
+            side = vmf_gather_as_destination(table->context, definition, migration, brief, &peer);
         vmf_peer1_complete_gather_facts(object, call, vmf_fact_side_to_variant(side),
                                         g_get_real_time());
     }

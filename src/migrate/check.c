@@ -12,6 +12,7 @@ struct _VmfCheck {
     VmfFactVm *vm;
     VmfFactHost *host;
     VmfFactView *view;
+    gboolean brief;
     GMutex lock;
     GThread *gatherer; /* of ->host and ->view; joined by whoever needs them first */
 };
@@ -22,16 +23,17 @@ gather_own(gpointer data)
     VmfCheck *check = data;
     vmf_gather_host(check->context, check->vm, check->migration, check->host);
     vmf_gather_view(check->context, check->vm, check->definition ? check->definition : "",
-                    check->migration, check->view);
+                    check->migration, check->brief, check->view);
     return NULL;
 }
 
 VmfCheck *
-vmf_check_begin(const VmfContext *context, const char *uuid, const char *migration)
+vmf_check_begin(const VmfContext *context, const char *uuid, const char *migration, gboolean brief)
 {
     VmfCheck *check = g_new0(VmfCheck, 1);
     check->context = context;
     check->migration = g_strdup(migration ? migration : "");
+    check->brief = brief;
     check->vm = vmf_gather_vm(context, uuid, &check->definition);
     check->host = vmf_fact_host_new();
     check->view = vmf_fact_view_new();
@@ -83,7 +85,7 @@ ask(VmfCheck *check, VmfPeerLink *link, VmfGatherPeer *peer, GError **error)
 {
     g_autoptr(GVariant) side = NULL;
     if (!vmf_peer1_call_gather_facts_sync(vmf_peer_link_proxy(link), check->migration,
-                                          check->definition ? check->definition : "",
+                                          check->definition ? check->definition : "", check->brief,
                                           g_get_real_time(), &side, &peer->clock_us, NULL, error)) {
         vmf_error_from_dbus(error, peer->fqdn);
         return NULL;
@@ -290,7 +292,7 @@ vmf_check_all(const VmfContext *context, const char *vm, const char *const *host
     g_autoptr(GPtrArray) names = info ? destinations(context, hosts, error) : NULL;
     if (names == NULL)
         return NULL;
-    g_autoptr(VmfCheck) check = vmf_check_begin(context, info->uuid, NULL);
+    g_autoptr(VmfCheck) check = vmf_check_begin(context, info->uuid, NULL, FALSE);
     VmfReportSet *set = vmf_report_set_new();
     vmf_fact_set(&set->vm, info->name);
     vmf_fact_set(&set->from, context->me->fqdn);

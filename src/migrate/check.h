@@ -20,8 +20,10 @@ typedef struct _VmfCheck VmfCheck;
 /**
  * vmf_check_begin() - of a VM of this host
  * @migration: (nullable): the move that asks: its own job and its own copy of the VM do not count
+ * @brief:     what was learnt lately may serve (VmfShareProbe); not for a plan's comparison
  */
-VmfCheck *vmf_check_begin(const VmfContext *context, const char *uuid, const char *migration);
+VmfCheck *
+vmf_check_begin(const VmfContext *context, const char *uuid, const char *migration, gboolean brief);
 void vmf_check_free(VmfCheck *check);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfCheck, vmf_check_free)
 

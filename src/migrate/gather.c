@@ -160,11 +160,12 @@ vmf_gather_peer(const VmfContext *context, const VmfGatherPeer *peer, VmfFactPee
 /* ---- a VM ---- */
 
 static void
-gather_files(const VmfContext *context, const VmfFactVm *vm, VmfFactView *view)
+gather_files(const VmfContext *context, const VmfFactVm *vm, gboolean brief, VmfFactView *view)
 {
     VmfShareProbe probe = {
         .run_dir = context->run_dir,
         .ccache = vmf_ticket_keeper_cache_path(context->smb_ticket),
+        .brief = brief,
     };
     g_autoptr(GError) error = NULL;
     if (vmf_local_user(context->policy->disk_user, "[vmferry] disk-user", &probe.run_uid,
@@ -208,9 +209,9 @@ gather_job(const VmfContext *context, const VmfFactVm *vm, const char *migration
 
 static void
 gather_view(const VmfContext *context, const VmfFactVm *vm, const VmfDomain *domain,
-            const char *migration, VmfFactView *view)
+            const char *migration, gboolean brief, VmfFactView *view)
 {
-    gather_files(context, vm, view);
+    gather_files(context, vm, brief, view);
     gather_job(context, vm, migration, &view->job);
     if (domain)
         vmf_fit_facts_gather(context->host, domain, vm,
@@ -221,21 +222,21 @@ gather_view(const VmfContext *context, const VmfFactVm *vm, const VmfDomain *dom
 
 void
 vmf_gather_view(const VmfContext *context, const VmfFactVm *vm, const char *definition,
-                const char *migration, VmfFactView *view)
+                const char *migration, gboolean brief, VmfFactView *view)
 {
     VmfDomainRules rules = rules_of(context);
     g_autoptr(VmfFactVm) again = vmf_fact_vm_new();
     g_autoptr(VmfDomain)
         domain = vmf_definition_facts(definition, strlen(definition), &rules, again);
     gather_disks(context, vm, &view->disks);
-    gather_view(context, vm, domain, migration, view);
+    gather_view(context, vm, domain, migration, brief, view);
 }
 
 /* ---- at the destination ---- */
 
 VmfFactSide *
 vmf_gather_as_destination(const VmfContext *context, const char *definition, const char *migration,
-                          const VmfGatherPeer *peer)
+                          gboolean brief, const VmfGatherPeer *peer)
 {
     VmfFactSide *side = vmf_fact_side_new();
     VmfDomainRules rules = rules_of(context);
@@ -244,6 +245,6 @@ vmf_gather_as_destination(const VmfContext *context, const char *definition, con
     vmf_gather_host(context, vm, migration, &side->host);
     vmf_gather_peer(context, peer, &side->peer);
     vmf_fact_set(&side->view.disks.reason, "a destination has none before it takes the VM");
-    gather_view(context, vm, domain, migration, &side->view);
+    gather_view(context, vm, domain, migration, brief, &side->view);
     return side;
 }

@@ -42,13 +42,15 @@ void vmf_gather_peer(const VmfContext *context, const VmfGatherPeer *peer, VmfFa
  * vmf_gather_view() - what this host sees of a VM
  * @definition: its migratable XML
  * @migration:  (nullable): a move of the VM that is not to be told as a job it is in
+ * @brief:      for a move that begins: see VmfShareProbe
  */
 void vmf_gather_view(const VmfContext *context, const VmfFactVm *vm, const char *definition,
-                     const char *migration, VmfFactView *view);
+                     const char *migration, gboolean brief, VmfFactView *view);
 
 /**
  * vmf_gather_as_destination() - all of it about a VM that another host describes
  * @definition: untrusted; whatever it names, only allowed shares are connected to
  */
-VmfFactSide *vmf_gather_as_destination(const VmfContext *context, const char *definition,
-                                       const char *migration, const VmfGatherPeer *peer);
+VmfFactSide *
+vmf_gather_as_destination(const VmfContext *context, const char *definition, const char *migration,
+                          gboolean brief, const VmfGatherPeer *peer);

@@ -263,7 +263,8 @@ reach_destination(VmfSource *source, GError **error)
 {
     if (!check_vm(source, error))
         return FALSE;
-    source->check = vmf_check_begin(source->context, source->uuid, source->migration);
+    source->check = vmf_check_begin(source->context, source->uuid, source->migration,
+                                    source->options->plan == NULL);
     if (!find_disks(source, error))
         return FALSE;
     source->peer = vmf_peer_link_open(source->context, source->to, error);

@@ -191,7 +191,7 @@ vmf_channel_stream_forget(VmfChannelStreams *streams, const char *name)
 }
 
 VmfCheck *
-vmf_check_begin(const VmfContext *context, const char *uuid, const char *migration)
+vmf_check_begin(const VmfContext *context, const char *uuid, const char *migration, gboolean brief)
 {
     return g_malloc0(1);
 }

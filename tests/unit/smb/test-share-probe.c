@@ -17,6 +17,7 @@ typedef struct {
     VmfLocalPolicy *policy;
     VmfFactVm *vm;
     VmfFactView *view;
+    gboolean brief;
 } Fixture;
 
 static void
@@ -67,6 +68,7 @@ run(Fixture *f, const char *script, guint timeout_ms)
     const VmfShareProbe probe = {.program = f->program,
                                  .run_dir = f->folder,
                                  .timeout_ms = timeout_ms,
+                                 .brief = f->brief,
                                  .run_uid = getuid(),
                                  .run_gid = getgid()};
     vmf_share_probe_run(&probe, f->policy, f->vm, f->view);
@@ -154,10 +156,10 @@ test_other_file(Fixture *f, gconstpointer unused)
     GVariantBuilder shares, probes;
     vmf_fact_set(&probe->url, "smb://fs1.lab.test/vms/web1/b.raw");
     g_variant_builder_init(&shares, G_VARIANT_TYPE("aa{sv}"));
-    g_variant_builder_init(&probes, G_VARIANT_TYPE("aa{sv}"));
-    g_variant_builder_add_value(&probes, vmf_fact_probe_to_variant(probe));
-    g_autoptr(GVariant) answer = g_variant_ref_sink(
-        g_variant_new("(aa{sv}aa{sv}@a{sv})", &shares, &probes, vmf_fact_owner_to_variant(owner)));
+    g_variant_builder_init(&probes, G_VARIANT_TYPE("a(sa{sv})"));
+    g_variant_builder_add(&probes, "(s@a{sv})", "", vmf_fact_probe_to_variant(probe));
+    g_autoptr(GVariant) answer = g_variant_ref_sink(g_variant_new(
+        "(aa{sv}a(sa{sv})@a{sv})", &shares, &probes, vmf_fact_owner_to_variant(owner)));
     g_assert_true(g_file_set_contents(path, g_variant_get_data(answer),
                                       (gssize)g_variant_get_size(answer), &error));
     add_file(f, VMF_FACT_ROLE_DISK, "smb://fs1.lab.test/vms/web1/a.raw", TRUE);
@@ -177,29 +179,107 @@ test_too_many(Fixture *f, gconstpointer unused)
     assert_reason(nth(f, VMF_SHARE_PROBE_MAX_FILES)->reason, "at most 256 files");
 }
 
-/* What the program is told: UUID, and each file with its role, server and share. */
-static void
-test_request(Fixture *f, gconstpointer unused)
+/* What the program is told, as text. (transfer full) */
+static gchar *
+told(Fixture *f, gboolean brief)
 {
     g_autoptr(GError) error = NULL;
     g_autofree gchar *path = g_build_filename(f->folder, "request", NULL);
     g_autofree gchar *script = g_strdup_printf("cat > '%s'", path);
     g_autofree gchar *bytes = NULL;
     gsize size;
+    f->brief = brief;
+    vmf_fact_view_free(f->view);
+    f->view = vmf_fact_view_new();
+    run(f, script, 10000);
+    g_assert_true(g_file_get_contents(path, &bytes, &size, &error));
+    g_remove(path);
+    g_autoptr(GVariant) request = g_variant_ref_sink(
+        g_variant_new_from_data(G_VARIANT_TYPE(VMF_PROBE_REQUEST), bytes, size, FALSE, NULL, NULL));
+    return g_variant_print(request, FALSE);
+}
+
+#define UUID    "'11111111-2222-4333-8444-555555555555', "
+#define A_RAW   "('file', 'smb://fs1.lab.test/vms/web1/a.raw', 'fs1.lab.test', 'vms', true, "
+#define B_RAW   "('file', 'smb://fs1.lab.test/vms/web1/b.raw', 'fs1.lab.test', 'vms', false, "
+#define THE_VMS "('folder', 'smb://fs1.lab.test/vms', 'fs1.lab.test', 'vms', false, "
+
+static void
+add_three(Fixture *f)
+{
     add_file(f, VMF_FACT_ROLE_DISK, "smb://fs1.lab.test/vms/web1/a.raw", TRUE);
     add_file(f, VMF_FACT_ROLE_BACKING, "smb://fs1.lab.test/vms/web1/b.raw", FALSE);
     add_file(f, VMF_FACT_ROLE_FOLDER, "smb://fs1.lab.test/vms", TRUE);
-    run(f, script, 10000);
-    g_assert_true(g_file_get_contents(path, &bytes, &size, &error));
-    g_autoptr(GVariant) request = g_variant_ref_sink(
-        g_variant_new_from_data(G_VARIANT_TYPE(VMF_PROBE_REQUEST), bytes, size, FALSE, NULL, NULL));
-    g_autofree gchar *text = g_variant_print(request, FALSE);
+}
+
+static void
+test_request(Fixture *f, gconstpointer unused)
+{
+    add_three(f);
+    g_autofree gchar *text = told(f, FALSE);
     g_assert_cmpstr(text, ==,
-                    "('11111111-2222-4333-8444-555555555555', ["
-                    "('file', 'smb://fs1.lab.test/vms/web1/a.raw', 'fs1.lab.test', 'vms', true), "
-                    "('file', 'smb://fs1.lab.test/vms/web1/b.raw', 'fs1.lab.test', 'vms', false), "
-                    "('folder', 'smb://fs1.lab.test/vms', 'fs1.lab.test', 'vms', false)])");
-    g_remove(path);
+                    "(" UUID "true, [" A_RAW "'read'), " B_RAW "'read'), " THE_VMS "'read')])");
+}
+
+/* Answers each file with @stamp, and with @descriptor; the share refuses who offers no encryption. */
+static void
+answer(Fixture *f, const char *stamp, const char *descriptor)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree gchar *path = g_build_filename(f->folder, "answer", NULL);
+    g_autofree gchar *script = g_strdup_printf("cat '%s'; rm '%s'", path, path);
+    g_autoptr(VmfFactShare) share = vmf_fact_share_new();
+    g_autoptr(VmfFactOwner) owner = vmf_fact_owner_new();
+    GVariantBuilder shares, probes;
+    vmf_fact_set(&share->server, "fs1.lab.test");
+    vmf_fact_set(&share->share, "vms");
+    share->smb3 = TRUE;
+    share->encryption = f->brief ? VMF_FACT_CRYPT_UNKNOWN : VMF_FACT_CRYPT_REQUIRED;
+    g_variant_builder_init(&shares, G_VARIANT_TYPE("aa{sv}"));
+    g_variant_builder_add_value(&shares, vmf_fact_share_to_variant(share));
+    g_variant_builder_init(&probes, G_VARIANT_TYPE("a(sa{sv})"));
+    for (guint i = 0; i < f->vm->files->len; i++) {
+        const VmfFactFile *file = f->vm->files->pdata[i];
+        g_autoptr(VmfFactProbe) probe = vmf_fact_probe_new();
+        vmf_fact_set(&probe->url, file->url);
+        probe->read = VMF_FACT_ANSWER_OK;
+        vmf_fact_set(&probe->descriptor, descriptor);
+        g_variant_builder_add(&probes, "(s@a{sv})", stamp, vmf_fact_probe_to_variant(probe));
+    }
+    g_autoptr(GVariant) whole = g_variant_ref_sink(g_variant_new(
+        "(aa{sv}a(sa{sv})@a{sv})", &shares, &probes, vmf_fact_owner_to_variant(owner)));
+    g_assert_true(g_file_set_contents(path, g_variant_get_data(whole),
+                                      (gssize)g_variant_get_size(whole), &error));
+    vmf_fact_view_free(f->view);
+    f->view = vmf_fact_view_new();
+    run(f, script, 10000);
+    g_assert_cmpstr(nth(f, 0)->reason, ==, "");
+}
+
+/* A move asks for less, and only once something was learnt; what has changed is read anew. */
+static void
+test_brief(Fixture *f, gconstpointer unused)
+{
+    add_three(f);
+    g_autofree gchar *first = told(f, TRUE);
+    g_assert_cmpstr(first, ==,
+                    "(" UUID "true, [" A_RAW "'denied'), " B_RAW "'denied'), " THE_VMS "'read')])");
+
+    f->brief = FALSE;
+    answer(f, "7:1.000000002", "REVISION:1,OWNER:S-1-1-0");
+    g_autofree gchar *second = told(f, TRUE);
+    g_assert_cmpstr(second, ==,
+                    "(" UUID "false, [" A_RAW "'denied'), " B_RAW "'denied'), " THE_VMS
+                    "'7:1.000000002')])");
+
+    answer(f, "7:1.000000002", "");
+    const VmfFactShare *share = g_ptr_array_index(f->view->shares, 0);
+    g_assert_cmpint(share->encryption, ==, VMF_FACT_CRYPT_REQUIRED);
+    g_assert_cmpstr(nth(f, 2)->descriptor, ==, "REVISION:1,OWNER:S-1-1-0");
+
+    answer(f, "7:9.000000000", "");
+    g_assert_cmpstr(nth(f, 2)->descriptor, ==, "");
+    assert_reason(nth(f, 2)->descriptor_problem, "changed just now");
 }
 
 #define ADD(name, test) g_test_add(name, Fixture, NULL, set_up, test, tear_down)
@@ -214,5 +294,6 @@ main(int argc, char **argv)
     ADD("/share-probe/answer-about-another-file/reason", test_other_file);
     ADD("/share-probe/too-many-files/reason", test_too_many);
     ADD("/share-probe/request/complete", test_request);
+    ADD("/share-probe/brief-request/what-is-not-known", test_brief);
     return g_test_run();
 }
