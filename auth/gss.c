@@ -91,7 +91,7 @@ acquire(VmfGss *gss, const char *principal, gss_cred_usage_t usage, const char *
                         principal, value);
 }
 
-/* A cache in memory with one new ticket; its name is returned, vmf_gss_free() destroys it. */
+/* A cache in memory with one ticket of the last minute; its name is returned, vmf_gss_free() destroys it. */
 static gchar *
 new_memory_cache(VmfGss *gss, const char *keytab, GError **error)
 {
@@ -99,7 +99,7 @@ new_memory_cache(VmfGss *gss, const char *keytab, GError **error)
     if (gss->context == NULL)
         return NULL;
     krb5_creds creds = {0};
-    if (!vmf_initial_ticket(gss->context, gss->me, keytab, &creds, error))
+    if (!vmf_recent_ticket(gss->context, gss->me, keytab, &creds, error))
         return NULL;
     krb5_error_code code = krb5_cc_new_unique(gss->context, "MEMORY", NULL, &gss->cache);
     if (code == 0)

@@ -30,8 +30,8 @@ typedef struct _VmfGss VmfGss;
 
 /**
  * vmf_gss_initiator() - begin an exchange with host/@peer_fqdn
- * @ccache: path of a file cache, without "FILE:", with a ticket of @me; %NULL: get a new ticket
- *          from @keytab, for this exchange alone, in memory
+ * @ccache: path of a file cache, without "FILE:", with a ticket of @me; %NULL: get a ticket
+ *          from @keytab, in memory, or take that of an exchange less than a minute ago
  * @keytab: path
  *
  * Returns: (transfer full): %NULL and the errors of vmf_ticket_keeper_refresh().

@@ -3,6 +3,7 @@
 
 #include "auth/krb5-util.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Asked first: libkrb5 would ask the KDC before it looks for the key, and blame the network. */
@@ -51,4 +52,60 @@ vmf_initial_ticket(krb5_context context, const VmfHostIdentity *me, const char *
         krb5_kt_close(context, source);
     krb5_free_principal(context, name);
     return code == 0;
+}
+
+/* ---- for the next minute ---- */
+
+static GMutex lock;
+static krb5_creds *recent;
+static gchar *recent_of; /* principal and keytab */
+static gint64 recent_us;
+
+/* The lock is held. */
+static void
+forget(krb5_context context)
+{
+    if (recent)
+        krb5_free_creds(context, recent); /* zeroes the key */
+    recent = NULL;
+    g_clear_pointer(&recent_of, g_free);
+}
+
+static krb5_error_code
+copy_contents(krb5_context context, const krb5_creds *from, krb5_creds *to)
+{
+    krb5_creds *copy = NULL;
+    krb5_error_code code = krb5_copy_creds(context, from, &copy);
+    if (code == 0) {
+        *to = *copy;
+        free(copy);
+    }
+    return code;
+}
+
+gboolean
+vmf_recent_ticket(krb5_context context, const VmfHostIdentity *me, const char *keytab,
+                  krb5_creds *creds, GError **error)
+{
+    g_autofree gchar *whose = g_strdup_printf("%s %s", me->principal, keytab);
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&lock);
+    gint64 since = g_get_monotonic_time() - (gint64)VMF_RECENT_TICKET_S * G_USEC_PER_SEC;
+    if (recent && recent_us > 0 && recent_us >= since && strcmp(recent_of, whose) == 0 &&
+        copy_contents(context, recent, creds) == 0)
+        return TRUE;
+    forget(context);
+    if (!vmf_initial_ticket(context, me, keytab, creds, error))
+        return FALSE;
+    if (krb5_copy_creds(context, creds, &recent) == 0) {
+        recent_of = g_steal_pointer(&whose);
+        recent_us = g_get_monotonic_time();
+    }
+    return TRUE;
+}
+
+void
+vmf_recent_ticket_forget(void)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&lock);
+    recent_us = 0; /* its key is zeroed when the next one takes its place */
 }

@@ -15,3 +15,17 @@
  */
 gboolean vmf_initial_ticket(krb5_context context, const VmfHostIdentity *me, const char *keytab,
                             krb5_creds *creds, GError **error);
+
+/**
+ * vmf_recent_ticket() - the same, or the last one it got, for at most %VMF_RECENT_TICKET_S seconds
+ *
+ * A ticket tells of the groups its account was in when it was made: of a new group it knows nothing.
+ * Hence the short time, and vmf_recent_ticket_forget().
+ */
+gboolean vmf_recent_ticket(krb5_context context, const VmfHostIdentity *me, const char *keytab,
+                           krb5_creds *creds, GError **error);
+
+#define VMF_RECENT_TICKET_S 60
+
+/** vmf_recent_ticket_forget() - somebody was not content with it */
+void vmf_recent_ticket_forget(void);

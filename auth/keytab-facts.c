@@ -4,6 +4,8 @@
 #include "auth/initial-ticket.h"
 #include "auth/krb5-util.h"
 
+#include <sys/stat.h>
+
 #define MAX_KEYS 1000 /* a joined host has some dozens */
 
 static void
@@ -56,8 +58,40 @@ try_keys(krb5_context context, const VmfHostIdentity *me, const char *path, VmfF
         vmf_fact_set(&facts->problem, error->message);
 }
 
+/* The file as it is now: another one after a change of the password, or a new join. */
+static gchar *
+describe_file(const char *path)
+{
+    struct stat file;
+    if (stat(path, &file) != 0)
+        return NULL;
+    return g_strdup_printf("%s %lu %ld %ld.%09ld", path, (unsigned long)file.st_ino,
+                           (long)file.st_size, (long)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
+}
+
+/* Whether the keys work: asked, or remembered. */
+static void
+learn(krb5_context context, const VmfHostIdentity *me, const char *path, gboolean brief,
+      VmfFactKeytab *facts)
+{
+    static GMutex lock;
+    static gchar *worked; /* the file of the last success */
+    static gint64 worked_us;
+    g_autofree gchar *file = describe_file(path);
+    gint64 since = g_get_monotonic_time() - (gint64)VMF_KEYTAB_MEMORY_S * G_USEC_PER_SEC;
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&lock);
+    facts->works = brief && file && worked_us >= since && g_strcmp0(worked, file) == 0;
+    if (facts->works)
+        return;
+    try_keys(context, me, path, facts);
+    g_free(worked);
+    worked = facts->works ? g_steal_pointer(&file) : NULL;
+    worked_us = g_get_monotonic_time();
+}
+
 void
-vmf_keytab_facts_gather(const VmfHostIdentity *me, const char *path, VmfFactKeytab *facts)
+vmf_keytab_facts_gather(const VmfHostIdentity *me, const char *path, gboolean brief,
+                        VmfFactKeytab *facts)
 {
     const char *from = path != NULL ? path : VMF_DEFAULT_KEYTAB;
     g_autoptr(GError) error = NULL;
@@ -69,7 +103,7 @@ vmf_keytab_facts_gather(const VmfHostIdentity *me, const char *path, VmfFactKeyt
     if (error != NULL)
         vmf_fact_set(&facts->reason, error->message);
     else if (me != NULL)
-        try_keys(context, me, from, facts);
+        learn(context, me, from, brief, facts);
     else
         vmf_fact_set(&facts->problem, "the keytab does not say who this host is");
     if (context)

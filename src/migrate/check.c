@@ -14,6 +14,7 @@ struct _VmfCheck {
     VmfFactView *view;
     gboolean brief;
     GMutex lock;
+    gboolean started;
     GThread *gatherer; /* of ->host and ->view; joined by whoever needs them first */
 };
 
@@ -21,7 +22,7 @@ static gpointer
 gather_own(gpointer data)
 {
     VmfCheck *check = data;
-    vmf_gather_host(check->context, check->vm, check->migration, check->host);
+    vmf_gather_host(check->context, check->vm, check->migration, check->brief, check->host);
     vmf_gather_view(check->context, check->vm, check->definition ? check->definition : "",
                     check->migration, check->brief, check->view);
     return NULL;
@@ -38,8 +39,17 @@ vmf_check_begin(const VmfContext *context, const char *uuid, const char *migrati
     check->host = vmf_fact_host_new();
     check->view = vmf_fact_view_new();
     g_mutex_init(&check->lock);
-    check->gatherer = g_thread_new("vmf-gather", gather_own, check);
     return check;
+}
+
+/* With the first destination, not before: until then a move has other things to do. */
+static void
+start_own(VmfCheck *check)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&check->lock);
+    if (!check->started)
+        check->gatherer = g_thread_new("vmf-gather", gather_own, check);
+    check->started = TRUE;
 }
 
 static void
@@ -123,6 +133,7 @@ vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link)
     g_autoptr(GError) error = NULL;
 
     result->to = g_strdup(fqdn);
+    start_own(check);
     if (link == NULL)
         link = own = vmf_peer_link_open(check->context, fqdn, &error);
     if (link)

@@ -8,8 +8,8 @@
 /*
  * The check: both hosts gather what they know, the source judges.
  *
- * Operations. vmf_check_begin() looks at the VM, and starts to gather what this host sees of it.
- * vmf_check_against() asks one destination, waits for both, and judges; a move calls it beside its
+ * Operations. vmf_check_begin() looks at the VM. vmf_check_against() asks one destination and this
+ * host what they see of it, at the same time, and judges; a move calls it beside its
  * own preparations, `vmferry check` for each host in a thread. Nothing is changed anywhere.
  *
  * Failure model. A destination that cannot be reached or does not answer is a finding, not an error.

@@ -99,7 +99,7 @@ keep_what_meets(const VmfContext *context, const char *migration, const VmfFactV
 
 void
 vmf_gather_host(const VmfContext *context, const VmfFactVm *vm, const char *migration,
-                VmfFactHost *host)
+                gboolean brief, VmfFactHost *host)
 {
     vmf_fact_set(&host->fqdn, context->me->fqdn);
     vmf_fact_set(&host->account, context->me->account);
@@ -107,7 +107,7 @@ vmf_gather_host(const VmfContext *context, const VmfFactVm *vm, const char *migr
     vmf_fact_set(&host->version, VMF_VERSION);
     vmf_directory_facts_gather(context->directory, context->policy->group, &host->directory,
                                &host->keytab.kvno);
-    vmf_keytab_facts_gather(context->me, context->policy->keytab, &host->keytab);
+    vmf_keytab_facts_gather(context->me, context->policy->keytab, brief, &host->keytab);
     vmf_machine_facts_gather(context->host, &host->machine);
     keep_what_meets(context, migration, vm, host->machine.domains);
     gather_queue(context, migration, &host->queue);
@@ -242,7 +242,7 @@ vmf_gather_as_destination(const VmfContext *context, const char *definition, con
     VmfDomainRules rules = rules_of(context);
     g_autoptr(VmfFactVm) vm = vmf_fact_vm_new();
     g_autoptr(VmfDomain) domain = vmf_definition_facts(definition, strlen(definition), &rules, vm);
-    vmf_gather_host(context, vm, migration, &side->host);
+    vmf_gather_host(context, vm, migration, brief, &side->host);
     vmf_gather_peer(context, peer, &side->peer);
     vmf_fact_set(&side->view.disks.reason, "a destination has none before it takes the VM");
     gather_view(context, vm, domain, migration, brief, &side->view);

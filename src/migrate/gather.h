@@ -33,7 +33,7 @@ VmfFactVm *vmf_gather_vm(const VmfContext *context, const char *uuid, gchar **de
  * @migration: (nullable): a move that is not counted among the busy slots
  */
 void vmf_gather_host(const VmfContext *context, const VmfFactVm *vm, const char *migration,
-                     VmfFactHost *host);
+                     gboolean brief, VmfFactHost *host);
 
 /** vmf_gather_peer() - this host about another */
 void vmf_gather_peer(const VmfContext *context, const VmfGatherPeer *peer, VmfFactPeer *facts);

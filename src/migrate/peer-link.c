@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/initial-ticket.h"
 #include "src/base/error.h"
 
 #define CONNECT_TIMEOUT_S 5
@@ -186,8 +187,10 @@ vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
     if (fd < 0)
         return NULL;
     link->channel = vmf_channel_connect(&config, fd, fqdn, error);
-    if (link->channel == NULL)
+    if (link->channel == NULL) {
+        vmf_recent_ticket_forget(); /* this host may be in the group by now: the next one tells */
         return NULL;
+    }
     fd = vmf_channel_steal_fd(link->channel, error);
     if (fd < 0)
         return NULL;
@@ -203,8 +206,10 @@ vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
     if (link->proxy == NULL)
         return NULL;
     g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(link->proxy), G_MAXINT);
-    if (!say_hello(link, error))
+    if (!say_hello(link, error)) {
+        vmf_recent_ticket_forget();
         return NULL;
+    }
     return g_steal_pointer(&link);
 }
 

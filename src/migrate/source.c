@@ -215,6 +215,23 @@ begin(VmfSource *source, GBytes **cookie, gchar **xml, GError **error)
     return kept;
 }
 
+/* ---- the check, beside it ---- */
+
+static gpointer
+judge(gpointer data)
+{
+    VmfSource *source = data;
+    return vmf_check_against(source->check, source->to, source->peer);
+}
+
+/* Once the destination has nothing more to ask of the share; while libvirt there makes room. */
+static void
+start_judging(VmfSource *source)
+{
+    if (source->judging == NULL)
+        source->judging = g_thread_new("vmf-check", judge, source);
+}
+
 static gboolean
 allocate(VmfSource *source, GBytes **prepare_cookie, GError **error)
 {
@@ -226,6 +243,7 @@ allocate(VmfSource *source, GBytes **prepare_cookie, GError **error)
     if (!offer(source, xml, error) || !still_wanted(source, error))
         return FALSE;
     vmf_source_lap(source, "offer");
+    start_judging(source);
     vmf_fault_point("source.setup.middle");
     if (!prepare(source, begin_cookie, prepare_cookie, &stream, error))
         return FALSE;
@@ -233,20 +251,14 @@ allocate(VmfSource *source, GBytes **prepare_cookie, GError **error)
     return open_memory_stream(source, stream, error) && still_wanted(source, error);
 }
 
-/* ---- the check, beside it ---- */
-
-static gpointer
-judge(gpointer data)
-{
-    VmfSource *source = data;
-    return vmf_check_against(source->check, source->to, source->peer);
-}
+/* ---- the check ---- */
 
 /* What the check finds is told rather than what it made fail: it names the cure. */
 static gboolean
 may_move(VmfSource *source, GError **error)
 {
     g_autoptr(GError) why = NULL;
+    start_judging(source);
     g_autoptr(VmfCheckResult) result = g_thread_join(g_steal_pointer(&source->judging));
     vmf_source_lap(source, "check");
     if (vmf_check_verdict(result->report, &why) &&
@@ -278,13 +290,12 @@ reach_destination(VmfSource *source, GError **error)
     return TRUE;
 }
 
-/* Both hosts are asked while the destination makes room: nothing has moved before both have ended. */
+/* Nothing has moved before both have ended. */
 static gboolean
 set_up(VmfSource *source, GBytes **prepare_cookie, GError **error)
 {
     if (!reach_destination(source, error))
         return FALSE;
-    source->judging = g_thread_new("vmf-check", judge, source);
     gboolean allocated = allocate(source, prepare_cookie, error);
     vmf_fault_point("source.setup.end");
     return may_move(source, error) && allocated;

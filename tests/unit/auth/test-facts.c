@@ -15,7 +15,7 @@ test_keys(void)
     g_autofree gchar *path = forge_keytab("facts", aes_and_rc4, "HV1$@LAB.TEST",
                                           "host/hv1.lab.test@LAB.TEST", NULL);
     g_autoptr(VmfFactKeytab) facts = vmf_fact_keytab_new();
-    vmf_keytab_facts_gather(NULL, path, facts);
+    vmf_keytab_facts_gather(NULL, path, FALSE, facts);
     g_assert_cmpstr(facts->reason, ==, "");
     g_assert_cmpstr(facts->path, ==, path);
     g_assert_cmpuint(facts->keys->len, ==, 4);
@@ -36,7 +36,7 @@ static void
 test_no_keytab(void)
 {
     g_autoptr(VmfFactKeytab) facts = vmf_fact_keytab_new();
-    vmf_keytab_facts_gather(NULL, "/nonexistent/krb5.keytab", facts);
+    vmf_keytab_facts_gather(NULL, "/nonexistent/krb5.keytab", FALSE, facts);
     g_assert_nonnull(strstr(facts->reason, "/nonexistent/krb5.keytab"));
     g_assert_false(facts->works);
 }

@@ -170,7 +170,7 @@ run_keytab(char **args, GError **error)
     g_clear_error(error); /* the facts say it */
     g_autoptr(VmfFactKeytab) keytab = vmf_fact_keytab_new();
     gint64 since_us = g_get_monotonic_time();
-    vmf_keytab_facts_gather(me, args[0], keytab);
+    vmf_keytab_facts_gather(me, args[0], FALSE, keytab);
     print("keytab", vmf_fact_keytab_to_variant(keytab), since_us);
     return TRUE;
 }
