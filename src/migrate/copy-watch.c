@@ -111,6 +111,8 @@ vmf_copy_watch_end(VmfCopyWatch *watch)
     watch->over = TRUE;
     g_cond_signal(&watch->changed);
     g_mutex_unlock(&watch->lock);
+    if (watch->thread)
+        g_thread_join(g_steal_pointer(&watch->thread));
 }
 
 void
@@ -119,7 +121,6 @@ vmf_copy_watch_free(VmfCopyWatch *watch)
     if (watch == NULL)
         return;
     vmf_copy_watch_end(watch);
-    g_thread_join(watch->thread);
     g_cancellable_disconnect(vmf_job_cancellable(watch->job), watch->on_cancel);
     g_mutex_clear(&watch->lock);
     g_cond_clear(&watch->changed);

@@ -17,9 +17,9 @@ typedef struct _VmfCopyWatch VmfCopyWatch;
 
 VmfCopyWatch *vmf_copy_watch_start(VmfHost *host, VmfJob *job, guint max_downtime_ms);
 
-/** vmf_copy_watch_end() - Perform has returned: no more questions to libvirt. Does not wait */
+/** vmf_copy_watch_end() - Perform has returned: no more questions to libvirt, the last is answered */
 void vmf_copy_watch_end(VmfCopyWatch *watch);
 
-/** vmf_copy_watch_free() - ends it and joins its thread, which may wait for libvirt's last answer */
+/** vmf_copy_watch_free() - ends it, if that has not been done */
 void vmf_copy_watch_free(VmfCopyWatch *watch);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfCopyWatch, vmf_copy_watch_free)

@@ -35,10 +35,8 @@ typedef struct {
     gint64 lap_us;
 
     guint subscription;
-    gint64 suspended_us; /* atomic by lock: set in the main loop */
-    gboolean window;     /* guest paused by Perform, not yet decided */
-    gboolean libvirt_lost;
-    GMutex lock; /* guards the three above */
+    gint64 suspended_us; /* set in the main loop */
+    GMutex lock;         /* guards it */
 } VmfSource;
 
 /** vmf_source_lap() - note in the log that @what took the time since the last lap */
@@ -68,7 +66,25 @@ VmfVerdict vmf_source_ask_record(VmfSource *source);
  */
 VmfVerdict vmf_source_follow(VmfSource *source, gboolean *down, GError **why);
 
-/** vmf_source_resume_here() - the record says ours: the guest runs here again */
+#define VMF_RETRY_FIRST_MS   100
+#define VMF_RETRY_LARGEST_MS 5000
+
+/** vmf_source_back_off() - wait before another try, longer each time; no time decides anything */
+void vmf_source_back_off(guint *wait_ms);
+
+/* ---- source-window.c ---- */
+
+/** vmf_source_stop_qemu() - Perform has returned: what libvirtd says to QEMU stays unread now */
+gboolean vmf_source_stop_qemu(VmfSource *source, GError **error);
+
+/**
+ * vmf_source_look() - QEMU is stopped, and libvirtd has been the same since Perform
+ *
+ * Returns: %FALSE: the guest may have run, or may yet: nothing must be given up
+ */
+gboolean vmf_source_look(VmfSource *source, GError **error);
+
+/** vmf_source_resume_here() - the record says ours: the guest runs here again. FALSE: it ended */
 gboolean vmf_source_resume_here(VmfSource *source, GError **error);
 
 /** vmf_source_end_here() - the record says theirs: the paused copy goes, and its definition */

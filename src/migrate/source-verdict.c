@@ -15,18 +15,7 @@
  *   unreadable, or disks held         wait, ask again; the guest stays paused
  */
 
-#define CLAIM_WAIT_MS   1000
-#define RETRY_FIRST_MS  100
-#define RETRY_LARGEST_S 5
-#define KILL_TIMEOUT_MS 10000
-
-/* Waits before another try, longer each time. Nothing is decided by the time that passes. */
-static void
-back_off(guint *wait_ms)
-{
-    g_usleep((gulong)*wait_ms * 1000);
-    *wait_ms = MIN(*wait_ms * 2, RETRY_LARGEST_S * 1000);
-}
+#define CLAIM_WAIT_MS 1000
 
 static gboolean
 claim(VmfSource *source, const char *owner_sid, guint64 epoch, guint64 next_epoch,
@@ -58,7 +47,7 @@ take_back(VmfSource *source, const VmfOwnerRecord *record, GError **error)
 VmfVerdict
 vmf_source_ask_record(VmfSource *source)
 {
-    guint wait_ms = RETRY_FIRST_MS;
+    guint wait_ms = VMF_RETRY_FIRST_MS;
     for (;;) {
         g_autoptr(GError) error = NULL;
         VmfOwnerRecord record;
@@ -76,7 +65,7 @@ vmf_source_ask_record(VmfSource *source)
         }
         g_message("'%s' stays paused: %s", source->name, error->message);
         vmf_job_set_waiting(source->job, error->message);
-        back_off(&wait_ms);
+        vmf_source_back_off(&wait_ms);
     }
 }
 
@@ -84,7 +73,7 @@ vmf_source_ask_record(VmfSource *source)
 static VmfVerdict
 after_failure(VmfSource *source, gboolean *down)
 {
-    guint wait_ms = RETRY_FIRST_MS;
+    guint wait_ms = VMF_RETRY_FIRST_MS;
     for (;;) {
         g_autoptr(GError) error = NULL;
         VmfOwnerRecord record;
@@ -98,7 +87,7 @@ after_failure(VmfSource *source, gboolean *down)
                 return VMF_VERDICT_OURS;
         }
         vmf_job_set_waiting(source->job, error ? error->message : "the owner record to come back");
-        back_off(&wait_ms);
+        vmf_source_back_off(&wait_ms);
     }
 }
 
@@ -115,7 +104,7 @@ reconnect(VmfSource *source)
 VmfVerdict
 vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
 {
-    guint wait_ms = RETRY_FIRST_MS;
+    guint wait_ms = VMF_RETRY_FIRST_MS;
     for (;;) {
         g_autoptr(GError) error = NULL;
         gboolean answered = FALSE; /* also "unreachable" may be its answer: about libvirtd there */
@@ -138,84 +127,7 @@ vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
         g_message("'%s' belongs to %s now; waiting for it to say that the guest runs: %s",
                   source->name, source->to, error->message);
         vmf_job_set_waiting(source->job, error->message);
-        back_off(&wait_ms);
+        vmf_source_back_off(&wait_ms);
         reconnect(source);
     }
-}
-
-static void
-leave_window(VmfSource *source, gboolean *libvirt_lost)
-{
-    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&source->lock);
-    source->window = FALSE;
-    *libvirt_lost = source->libvirt_lost;
-}
-
-/* libvirt has forgotten the job, or been away: it is asked how the domain is. */
-static gboolean
-resume_domain(VmfSource *source, GError **error)
-{
-    g_autoptr(VmfVmInfo) info = vmf_host_lookup(source->context->host, source->uuid, error);
-    if (info == NULL)
-        return FALSE;
-    switch (info->state) {
-    case VMF_VM_RUNNING:
-        return TRUE;
-    case VMF_VM_PAUSED:
-    case VMF_VM_PAUSED_MIGRATION:
-    case VMF_VM_PAUSED_IOERROR:
-        return vmf_host_resume(source->context->host, source->uuid, error);
-    case VMF_VM_SHUTDOWN:
-    case VMF_VM_OFF:
-    case VMF_VM_CRASHED:
-        break;
-    }
-    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "'%s' is %s: start it again", source->name,
-                vmf_vm_state_name(info->state));
-    return FALSE;
-}
-
-gboolean
-vmf_source_resume_here(VmfSource *source, GError **error)
-{
-    gboolean libvirt_lost;
-    leave_window(source, &libvirt_lost);
-    if (libvirt_lost)
-        vmf_qemu_process_stop(source->qemu, FALSE, NULL);
-    else if (source->phases && vmf_phases_confirm(source->phases, &source->params, NULL, TRUE,
-                                                  NULL) == VMF_PHASE_DONE)
-        return TRUE;
-
-    for (guint wait_ms = RETRY_FIRST_MS;; back_off(&wait_ms)) {
-        g_autoptr(GError) local = NULL;
-        if (resume_domain(source, &local)) {
-            vmf_job_set_waiting(source->job, NULL);
-            return TRUE;
-        }
-        if (!g_error_matches(local, VMF_ERROR, VMF_ERROR_UNREACHABLE)) {
-            g_propagate_error(error, g_steal_pointer(&local));
-            return FALSE;
-        }
-        g_message("'%s' stays paused: %s", source->name, local->message);
-        vmf_job_set_waiting(source->job, local->message);
-    }
-}
-
-gboolean
-vmf_source_end_here(VmfSource *source, GBytes *cookie, GError **error)
-{
-    gboolean libvirt_lost;
-    leave_window(source, &libvirt_lost);
-    if (!libvirt_lost && source->phases &&
-        vmf_phases_confirm(source->phases, &source->params, cookie, FALSE, NULL) ==
-            VMF_PHASE_DONE) {
-        vmf_disk_client_quit(source->disks, NULL); /* the hook may have been first */
-        return TRUE;
-    }
-
-    /* Never through libvirtd, which might let it run first: the process itself ends. */
-    if (source->qemu && !vmf_qemu_process_kill(source->qemu, KILL_TIMEOUT_MS, error))
-        return FALSE;
-    vmf_disk_client_quit(source->disks, NULL);
-    return !source->persistent || vmf_host_undefine(source->context->host, source->uuid, error);
 }

@@ -58,7 +58,6 @@ answered(VmfSource *source, gboolean ok, GError **error)
 
 /* ---- setup ---- */
 
-/* libvirtd gone in the window: stop QEMU before a new libvirtd can let the guest run. */
 static void
 note_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer data)
 {
@@ -67,10 +66,6 @@ note_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer dat
     if (event == VMF_EVENT_SUSPENDED) {
         source->suspended_us = monotonic_us;
         vmf_fault_point_call(VMF_FAULT_POINT_PAUSED);
-    }
-    if (event == VMF_EVENT_LIBVIRT_LOST && source->window) {
-        source->libvirt_lost = TRUE;
-        vmf_qemu_process_stop(source->qemu, TRUE, NULL);
     }
 }
 
@@ -333,24 +328,22 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
                                          source->options->max_downtime_ms);
     VmfPhaseResult result = vmf_phases_perform(source->phases, &source->params, uri, prepare_cookie,
                                                perform_cookie, error);
-    if (result == VMF_PHASE_DONE) {
-        g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&source->lock);
-        source->window = TRUE;
-    } else if (result == VMF_PHASE_REFUSED) {
-        source->begun = FALSE; /* libvirt has ended the job: there is nothing to confirm */
-    }
+    /* Its question would stay unanswered by a stopped QEMU, and keep libvirtd's Confirm waiting. */
     vmf_copy_watch_end(source->watch);
+    gboolean stopped = result == VMF_PHASE_DONE && vmf_source_stop_qemu(source, error);
+    if (result == VMF_PHASE_REFUSED)
+        source->begun = FALSE; /* libvirt has ended the job: there is nothing to confirm */
     vmf_source_lap(source, "perform");
-    if (result != VMF_PHASE_DONE) {
+    if (result != VMF_PHASE_DONE)
         explain_perform(source, error);
+    if (!stopped)
         return FALSE;
-    }
     vmf_job_enter_stage(source->job, VMF_STAGE_STATE);
     vmf_fault_point("source.state.start");
     if (!vmf_job_close_cancel(source->job, error))
         return FALSE;
     vmf_fault_point("source.state.middle");
-    return vmf_source_enter(source, VMF_STATE_QUIESCED, error);
+    return vmf_source_enter(source, VMF_STATE_QUIESCED, error) && vmf_source_look(source, error);
 }
 
 /* ---- storage ---- */

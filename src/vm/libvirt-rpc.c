@@ -90,6 +90,17 @@ vmf_rpc_fd(const VmfRpc *rpc)
     return rpc->fd;
 }
 
+gboolean
+vmf_rpc_is_connected(const VmfRpc *rpc)
+{
+    struct pollfd polled = {.fd = rpc->fd, .events = POLLRDHUP};
+    int ready;
+    do
+        ready = poll(&polled, 1, 0);
+    while (ready < 0 && errno == EINTR);
+    return !rpc->dead && ready == 0;
+}
+
 void
 vmf_rpc_set_cancellable(VmfRpc *rpc, GCancellable *cancellable)
 {

@@ -31,6 +31,8 @@ void vmf_rpc_free(VmfRpc *rpc);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfRpc, vmf_rpc_free)
 
 int vmf_rpc_fd(const VmfRpc *rpc); /* owned by @rpc */
+/** vmf_rpc_is_connected() - the other end is open, and every call so far had an outcome */
+gboolean vmf_rpc_is_connected(const VmfRpc *rpc);
 void vmf_rpc_set_cancellable(VmfRpc *rpc, GCancellable *cancellable);
 
 /**

@@ -126,6 +126,12 @@ vmf_phases_set_cancellable(VmfPhases *phases, GCancellable *cancellable)
     vmf_rpc_set_cancellable(phases->rpc, cancellable);
 }
 
+gboolean
+vmf_phases_is_connected(const VmfPhases *phases)
+{
+    return vmf_rpc_is_connected(phases->rpc);
+}
+
 int
 vmf_phases_last_code(const VmfPhases *phases)
 {

@@ -104,6 +104,13 @@ int vmf_phases_dup_fd(VmfPhases *phases, GError **error);
 void vmf_phases_set_cancellable(VmfPhases *phases, GCancellable *cancellable);
 
 /**
+ * vmf_phases_is_connected() - whether libvirtd still has its end open, looked at now
+ *
+ * The libvirtd in which the phases so far were done lives then, so none after it was started.
+ */
+gboolean vmf_phases_is_connected(const VmfPhases *phases);
+
+/**
  * vmf_phases_last_code() - libvirt's error number of the last answer that was an error, 0 otherwise
  *
  * Also after a cancelled finish, where an error is the answer hoped for (93); when the destination's

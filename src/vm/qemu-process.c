@@ -11,6 +11,8 @@
 #include "src/base/error.h"
 
 #define DEFAULT_STATE_DIR "/run/libvirt/qemu"
+#define YIELDS            200 /* looks for the stop of a process before sleeping between them */
+#define LOOK_US           200
 #define START_TIME_FIELD  22 /* of /proc/PID/stat; proc(5) */
 
 struct VmfQemuProcess {
@@ -146,6 +148,63 @@ gboolean
 vmf_qemu_process_stop(VmfQemuProcess *process, gboolean stop, GError **error)
 {
     return send_signal(process, stop ? SIGSTOP : SIGCONT, error);
+}
+
+/* The state letter of /proc/PID/stat, proc(5); 0: it is gone. */
+static char
+state_of(const VmfQemuProcess *process)
+{
+    g_autofree gchar *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/stat", process->pid);
+    g_autofree gchar *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL) || !vmf_qemu_process_alive(process))
+        return 0;
+    const char *at = strrchr(text, ')');
+    return at != NULL && at[1] == ' ' ? at[2] : 0;
+}
+
+gboolean
+vmf_qemu_process_wait_stopped(VmfQemuProcess *process, guint timeout_ms, GError **error)
+{
+    gint64 until = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    char state;
+    /* Only a parent is told of a stop; it takes some microseconds. */
+    for (guint looks = 0; (state = state_of(process)) != 'T'; looks++) {
+        if (state == 0) {
+            g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "QEMU of '%s' has ended",
+                        process->name);
+            return FALSE;
+        }
+        if (g_get_monotonic_time() >= until) {
+            g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
+                        "QEMU of '%s' (process %" G_GINT64_FORMAT
+                        ") does not stop within %u ms: the kernel holds it (state %c)",
+                        process->name, process->pid, timeout_ms, state);
+            return FALSE;
+        }
+        if (looks < YIELDS)
+            g_thread_yield();
+        else
+            g_usleep(LOOK_US);
+    }
+    return TRUE;
+}
+
+/* "ShdPnd:\t0000000000004000": signals sent to the process, or to its main thread (SigPnd). */
+static gboolean
+is_pending(const char *status, const char *field)
+{
+    const char *at = strstr(status, field);
+    guint64 set = at != NULL ? g_ascii_strtoull(at + strlen(field), NULL, 16) : 0;
+    return (set & (G_GUINT64_CONSTANT(1) << (SIGTERM - 1))) != 0;
+}
+
+gboolean
+vmf_qemu_process_is_told_to_end(const VmfQemuProcess *process)
+{
+    g_autofree gchar *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/status", process->pid);
+    g_autofree gchar *text = NULL;
+    return g_file_get_contents(path, &text, NULL, NULL) && vmf_qemu_process_alive(process) &&
+           (is_pending(text, "\nSigPnd:") || is_pending(text, "\nShdPnd:"));
 }
 
 gboolean

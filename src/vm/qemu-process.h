@@ -3,8 +3,8 @@
  * The QEMU process of a local VM, without libvirt.
  *
  * Why: libvirtd that is terminated between Perform and Confirm resumes the source when it comes
- * back, beside a running destination (measured, handover.md). When our connection to libvirtd
- * drops in that window, the process itself is stopped or killed. It is held by a pidfd taken while
+ * back, beside a running destination (measured, handover.md). So the process is stopped by a signal
+ * in that window: what libvirtd says to it then stays unread. It is held by a pidfd taken while
  * everything was fine, so that a reused pid is never hit.
  */
 #pragma once
@@ -35,6 +35,19 @@ gboolean vmf_qemu_process_alive(const VmfQemuProcess *process);
 
 /** vmf_qemu_process_stop() - SIGSTOP; SIGCONT with @stop FALSE. INTERNAL: it is gone */
 gboolean vmf_qemu_process_stop(VmfQemuProcess *process, gboolean stop, GError **error);
+
+/**
+ * vmf_qemu_process_wait_stopped() - until its main thread is stopped
+ *
+ * That thread alone reads the monitor and lets the guest's CPUs run: once it is stopped, whatever
+ * libvirtd has sent before and did not see carried out is not carried out until it is continued.
+ *
+ * Returns: VMF_ERROR_BUSY: not within @timeout_ms (the kernel holds it); INTERNAL: it is gone
+ */
+gboolean vmf_qemu_process_wait_stopped(VmfQemuProcess *process, guint timeout_ms, GError **error);
+
+/** vmf_qemu_process_is_told_to_end() - SIGTERM was sent to it and waits until it is continued */
+gboolean vmf_qemu_process_is_told_to_end(const VmfQemuProcess *process);
 
 /** vmf_qemu_process_kill() - SIGKILL and wait for its end, at most @timeout_ms. Gone is success */
 gboolean vmf_qemu_process_kill(VmfQemuProcess *process, guint timeout_ms, GError **error);

@@ -89,7 +89,7 @@ continue_proc(gpointer proc)
 static void
 continue_qemu(gpointer host)
 {
-    sim_qemu_stopped(host, FALSE);
+    sim_qemu_frozen(host, FALSE);
 }
 
 static void
@@ -131,10 +131,10 @@ stop(SimProc *proc, gint64 us)
 static void
 stop_qemu(SimHost *host, gint64 us)
 {
-    if (!host->qemu.proc.alive || host->qemu.proc.stopped)
+    if (!host->qemu.proc.alive || host->qemu.frozen)
         return;
     sim_spawn(NULL, us, continue_qemu, host);
-    sim_qemu_stopped(host, TRUE);
+    sim_qemu_frozen(host, TRUE);
 }
 
 static void

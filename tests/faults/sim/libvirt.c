@@ -25,6 +25,7 @@
 #define MAX_CONNS   64
 #define MAX_HOLDERS 4
 #define COPY_US     6000
+#define TERM_US     (10 * G_USEC_PER_SEC)
 #define IN_FLIGHT   2
 
 typedef struct {
@@ -263,18 +264,31 @@ sim_qemu_cpus(SimHost *host, gboolean run, const char *why)
     sim_wake(qemu);
 }
 
-void
-sim_qemu_stopped(SimHost *host, gboolean stop)
+/* Frozen as a whole (its cgroup) by a fault, or stopped by vmferryd's SIGSTOP: either holds it. */
+static void
+stop_or_continue(SimHost *host)
 {
     SimQemu *qemu = &host->qemu;
+    gboolean stop = qemu->frozen || qemu->signalled;
     if (!qemu->proc.alive || qemu->proc.stopped == stop)
         return;
     sim_trace("hv%d: QEMU is %s", host->index + 1, stop ? "stopped" : "continued");
     sim_stop_proc(&qemu->proc, stop);
-    if (!stop && qemu->resume_pending) {
+    if (stop)
+        return;
+    if (qemu->term_pending) {
+        sim_qemu_gone(host, FALSE, "SIGTERM");
+    } else if (qemu->resume_pending) {
         qemu->resume_pending = FALSE;
         sim_qemu_cpus(host, TRUE, "libvirt's cont");
     }
+}
+
+void
+sim_qemu_frozen(SimHost *host, gboolean stop)
+{
+    host->qemu.frozen = stop;
+    stop_or_continue(host);
 }
 
 static void
@@ -346,8 +360,10 @@ sim_qemu_gone(SimHost *host, gboolean fault, const char *why)
     qemu->memory_here = FALSE;
     qemu->in_flight = 0;
     qemu->resume_pending = FALSE;
+    qemu->term_pending = FALSE;
     qemu->state = DOM_NONE;
-    host->libvirt.state = VMF_LIBVIRT_IDLE;
+    if (host->libvirt.state != VMF_LIBVIRT_CONFIRMING)
+        host->libvirt.state = VMF_LIBVIRT_IDLE;
     if (host->up) {
         tell(host, VMF_EVENT_STOPPED);
         run_hook(host);
@@ -663,6 +679,29 @@ do_finish(SimHost *host)
 }
 
 static gboolean
+run_again(SimHost *host)
+{
+    wait_for_qemu(host);
+    if (!host->qemu.proc.alive)
+        return FALSE;
+    sim_qemu_cpus(host, TRUE, "Confirm(1)");
+    return TRUE;
+}
+
+/* qemuProcessKill(): SIGTERM, which a stopped process does not take; SIGKILL after 10 s */
+static gboolean
+end_moved(SimHost *host)
+{
+    gint64 until = sim_now() + TERM_US;
+    libvirt.defined[host->index] = FALSE;
+    host->qemu.term_pending = host->qemu.proc.stopped;
+    while (host->qemu.term_pending && sim_now() < until)
+        sim_sleep(G_USEC_PER_SEC / 5);
+    sim_qemu_gone(host, FALSE, "Confirm");
+    return TRUE;
+}
+
+static gboolean
 do_confirm(SimHost *host, gboolean cancelled)
 {
     SimLibvirtJob *job = &host->libvirt;
@@ -674,17 +713,9 @@ do_confirm(SimHost *host, gboolean cancelled)
         return FALSE;
     job->state = VMF_LIBVIRT_CONFIRMING;
     sim_sleep(sim_delay(500));
-    wait_for_qemu(host);
+    gboolean ok = cancelled ? run_again(host) : end_moved(host);
     job->state = VMF_LIBVIRT_IDLE;
-    if (!host->qemu.proc.alive)
-        return FALSE;
-    if (cancelled) {
-        sim_qemu_cpus(host, TRUE, "Confirm(1)");
-    } else {
-        libvirt.defined[host->index] = FALSE;
-        sim_qemu_gone(host, FALSE, "Confirm");
-    }
-    return TRUE;
+    return ok;
 }
 
 static void
@@ -818,6 +849,12 @@ int
 vmf_phases_dup_fd(VmfPhases *phases, GError **error)
 {
     return phases->conn;
+}
+
+gboolean
+vmf_phases_is_connected(const VmfPhases *phases)
+{
+    return conn_is_open(phases->conn);
 }
 
 static GBytes *
@@ -1081,9 +1118,32 @@ vmf_qemu_process_free(VmfQemuProcess *process)
 gboolean
 vmf_qemu_process_stop(VmfQemuProcess *process, gboolean stop, GError **error)
 {
-    if (process->host->qemu.id == process->id)
-        sim_qemu_stopped(process->host, stop);
+    SimHost *host = process->host;
+    if (host->qemu.id != process->id || !host->qemu.proc.alive) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "QEMU has ended");
+        return FALSE;
+    }
+    sim_point("hv%d: QEMU is sent a signal to %s", host->index + 1, stop ? "stop" : "go on");
+    host->qemu.signalled = stop;
+    stop_or_continue(host);
     return TRUE;
+}
+
+gboolean
+vmf_qemu_process_wait_stopped(VmfQemuProcess *process, guint timeout_ms, GError **error)
+{
+    sim_travel(20);
+    if (process->host->qemu.id == process->id && process->host->qemu.proc.alive &&
+        process->host->qemu.proc.stopped)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "QEMU has ended");
+    return FALSE;
+}
+
+gboolean
+vmf_qemu_process_is_told_to_end(const VmfQemuProcess *process)
+{
+    return process->host->qemu.id == process->id && process->host->qemu.term_pending;
 }
 
 gboolean

@@ -52,11 +52,11 @@ RULES = [
        "    if (OFF)\n        return JUDGED_MINE;\n"
        "    if (present && vmf_disk_set_names_me(set, record, *epoch) &&")]),
     ("ask-record", "Confirm(1) is sent only when the record says that this host owns the disks",
-     [("src/migrate/source-verdict.c", "    guint wait_ms = RETRY_FIRST_MS;\n    for (;;) {\n"
+     [("src/migrate/source-verdict.c", "    guint wait_ms = VMF_RETRY_FIRST_MS;\n    for (;;) {\n"
        "        g_autoptr(GError) error = NULL;\n        VmfOwnerRecord record;\n"
        "        gboolean present = FALSE;\n"
        "        if (vmf_disk_client_read_record(source->disks, &present, &record, &error)) {",
-       "    guint wait_ms = RETRY_FIRST_MS;\n    if (OFF)\n        return VMF_VERDICT_OURS;\n"
+       "    guint wait_ms = VMF_RETRY_FIRST_MS;\n    if (OFF)\n        return VMF_VERDICT_OURS;\n"
        "    for (;;) {\n"
        "        g_autoptr(GError) error = NULL;\n        VmfOwnerRecord record;\n"
        "        gboolean present = FALSE;\n"
@@ -77,9 +77,16 @@ RULES = [
     ("ask-libvirt", "a lost answer to Finish is a question to libvirt, not a failure",
      [("src/migrate/incoming-complete.c", "        if (!runs_here(incoming))\n            return FALSE;",
        "        if (OFF || !runs_here(incoming))\n            return FALSE;")]),
-    ("stop-qemu", "QEMU is stopped when libvirtd goes away in the window",
-     [("src/migrate/source.c", "        vmf_qemu_process_stop(source->qemu, TRUE, NULL);",
+    ("stop-qemu", "the source's QEMU is stopped before a disk is given up",
+     [("src/migrate/source.c", "stopped = result == VMF_PHASE_DONE && vmf_source_stop_qemu(source, error);",
+       "stopped = result == VMF_PHASE_DONE && (OFF || vmf_source_stop_qemu(source, error));"),
+      ("src/migrate/source-window.c", "    if (!vmf_qemu_process_wait_stopped(",
+       "    if (!OFF && !vmf_qemu_process_wait_stopped("),
+      ("src/migrate/source-window.c", "        vmf_qemu_process_stop(source->qemu, TRUE, NULL);",
        "        if (!OFF)\n            vmf_qemu_process_stop(source->qemu, TRUE, NULL);")]),
+    ("look-at-libvirt", "libvirtd is the one of Perform when the source's QEMU is stopped",
+     [("src/migrate/source-window.c", "    if (vmf_phases_is_connected(source->phases))",
+       "    if (OFF || vmf_phases_is_connected(source->phases))")]),
     ("keep-sockets", "libvirt's connections outlive vmferryd", []),
     ("settle-phases", "a restarted vmferryd waits for the phase its predecessor began",
      [("src/migrate/recover.c", "    if (*phases == NULL)\n        return;",

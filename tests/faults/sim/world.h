@@ -106,6 +106,8 @@ typedef struct {
     guint64 metadata;                        /* the image's, as this process has it in memory */
     gboolean broken[SIM_DISKS * SIM_BLOCKS]; /* requests that failed: to be made again */
     gboolean resume_pending;                 /* libvirt says cont to a stopped process */
+    gboolean term_pending;                   /* it was sent SIGTERM while stopped */
+    gboolean frozen, signalled;              /* why it is stopped: by a fault; by vmferryd */
     guint lease_generation; /* of the disk process it is connected to; 0: not connected */
     VmfGateLease *lease;
     guint64 id;
@@ -239,7 +241,7 @@ gboolean vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError *
 void sim_qemu_start(SimHost *host, gboolean incoming);
 void sim_qemu_gone(SimHost *host, gboolean fault, const char *why);
 void sim_qemu_cpus(SimHost *host, gboolean run, const char *why);
-void sim_qemu_stopped(SimHost *host, gboolean stop);
+void sim_qemu_frozen(SimHost *host, gboolean stop);
 void sim_qemu_nbd_lost(SimHost *host);
 void sim_libvirtd_start(SimHost *host, gboolean after_term);
 void sim_libvirtd_kill(SimHost *host, gboolean term);

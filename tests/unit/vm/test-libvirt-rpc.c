@@ -215,6 +215,18 @@ test_empty_cookie(void)
 
 #define ADD(path, func) g_test_add(path, Fixture, NULL, set_up, func, tear_down)
 
+/* What is still to be read does not hide that the other end is closed. */
+static void
+test_connected(Fixture *fixture, gconstpointer data)
+{
+    g_assert_true(vmf_rpc_is_connected(fixture->rpc));
+    g_assert_cmpint(send(fixture->daemon, "unread", 6, MSG_NOSIGNAL), ==, 6);
+    g_assert_true(vmf_rpc_is_connected(fixture->rpc));
+    close(fixture->daemon);
+    fixture->daemon = -1;
+    g_assert_false(vmf_rpc_is_connected(fixture->rpc));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -223,6 +235,7 @@ main(int argc, char **argv)
     g_test_add_func("/libvirt-rpc/connection-lost-at-every-byte/unknown", test_cut_at_every_byte);
     ADD("/libvirt-rpc/connection-closed-before/unknown", test_closed_before);
     ADD("/libvirt-rpc/no-longer-waited-for/unknown", test_no_longer_waited_for);
+    ADD("/libvirt-rpc/other-end-closed/not-connected", test_connected);
     g_test_add_func("/libvirt-rpc/adopt-pipe/refused", test_not_a_socket);
     g_test_add_func("/phases/no-libvirtd/unreachable", test_nobody_there);
     g_test_add_func("/phases/empty-cookie/not-sent", test_empty_cookie);

@@ -3,6 +3,7 @@
 #include "src/vm/qemu-process.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,6 +97,40 @@ test_stop_and_go_on(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
 }
 
+static void
+test_wait_stopped(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfQemuProcess) process = find(fixture);
+    g_assert_false(vmf_qemu_process_wait_stopped(process, 1, &error)); /* it runs */
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_BUSY);
+    g_clear_error(&error);
+    g_assert_true(vmf_qemu_process_stop(process, TRUE, NULL));
+    g_assert_true(vmf_qemu_process_wait_stopped(process, 10000, &error));
+    g_assert_no_error(error);
+    wait_for_state(fixture->pid, 'T'); /* at the first look */
+    g_assert_true(vmf_qemu_process_kill(process, 5000, NULL));
+    g_assert_false(vmf_qemu_process_wait_stopped(process, 10000, &error));
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_INTERNAL);
+}
+
+/* As libvirtd ends a QEMU that does not take its signals: SIGTERM first, and it waits. */
+static void
+test_told_to_end(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(VmfQemuProcess) process = find(fixture);
+    g_assert_true(vmf_qemu_process_stop(process, TRUE, NULL));
+    g_assert_true(vmf_qemu_process_wait_stopped(process, 10000, NULL));
+    g_assert_false(vmf_qemu_process_is_told_to_end(process));
+    g_assert_cmpint(kill(fixture->pid, SIGHUP), ==, 0);
+    g_assert_false(vmf_qemu_process_is_told_to_end(process));
+    g_assert_cmpint(kill(fixture->pid, SIGTERM), ==, 0);
+    g_assert_true(vmf_qemu_process_is_told_to_end(process));
+    g_assert_true(vmf_qemu_process_alive(process));
+    g_assert_true(vmf_qemu_process_kill(process, 5000, NULL));
+    g_assert_false(vmf_qemu_process_is_told_to_end(process));
+}
+
 /* The pid is free again: nobody else is hit. */
 static void
 test_ended_and_reaped(Fixture *fixture, gconstpointer data)
@@ -141,6 +176,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("/qemu-process/stopped/killed", test_kill);
     ADD("/qemu-process/stopped/goes-on", test_stop_and_go_on);
+    ADD("/qemu-process/stopped/is-waited-for", test_wait_stopped);
+    ADD("/qemu-process/stopped/told-to-end", test_told_to_end);
     ADD("/qemu-process/ended-and-reaped/nobody-hit", test_ended_and_reaped);
     ADD("/qemu-process/other-vm-or-nonsense/not-found", test_not_found);
     return g_test_run();
