@@ -150,6 +150,10 @@ class SmbdLog:
         if not connection.holds.get(path):
             self.stray_writes.append((self._time, connection.host, path))
 
+    def processes_of(self, host):
+        """The smbd processes that serve the host now"""
+        return [pid for pid, connection in self._connections.items() if connection.host == host]
+
     def process_killed(self, pid):
         """SIGKILL leaves no line in the log; whoever did it says so here."""
         self._end(pid)
