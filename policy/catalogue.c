@@ -136,7 +136,7 @@ const VmfCatalogueEntry vmf_catalogue[] = {
      "Let the hosts' names, in DNS or /etc/hosts, lead to addresses on a network of their own.",
      FALSE, vmf_judge_host_340},
     {"HOST-350", VMF_FAMILY_HOST, "the VM's UUID, name and MACs are free there",
-     "No domain of the destination has this UUID, name or a MAC of it.",
+     "No domain of the destination has this UUID, name or a MAC of it; but for an older definition of the VM itself, shut off.",
      "A leftover of an earlier move or a clone.",
      "On that host: virsh undefine NAME, or give the clone a UUID and MACs of its own.",
      FALSE, vmf_judge_host_350},

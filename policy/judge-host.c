@@ -254,6 +254,14 @@ clash(const VmfFactVm *vm, const VmfFactDomain *domain, const char **value)
     return NULL;
 }
 
+/* What a host keeps whose VM was taken over while it was dead: the move brings it up to date. */
+static gboolean
+is_the_vm_itself(const VmfFactVm *vm, const VmfFactDomain *domain)
+{
+    return !domain->running && strcmp(domain->uuid, vm->uuid) == 0 &&
+           strcmp(domain->name, vm->name) == 0;
+}
+
 void
 vmf_judge_host_350(VmfJudge *judge)
 {
@@ -267,6 +275,11 @@ vmf_judge_host_350(VmfJudge *judge)
         const char *value, *what = clash(VM(judge), domain, &value);
         if (what == NULL)
             continue;
+        if (is_the_vm_itself(VM(judge), domain)) {
+            vmf_judge_add(judge, VMF_RESULT_PASS, &side, NULL,
+                          "has an older definition of it, not running: the move replaces it");
+            continue;
+        }
         g_autofree gchar *virsh = vmf_judge_virsh(&side);
         VmfFinding *finding = vmf_judge_add(
             judge, VMF_RESULT_FAIL, &side, NULL, "already has a VM with the %s '%s': '%s' (%s), %s",

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/descriptor-names.h"
 #include "smb/owner-record.h"
+#include "smb/share-find-scan.h"
+#include "smb/share-find.h"
 #include "smb/share-probe-wire.h"
 #include "smb/smbc-context.h"
 #include "src/base/error.h"
@@ -470,6 +472,24 @@ answer_all(Probe *probe, GVariant *request, int clear)
 }
 
 static gboolean
+find_all(const char *folder, int out, GError **error)
+{
+    Probe probe = {.shares = NULL};
+    g_autoptr(GVariant)
+        request = vmf_probe_read(STDIN_FILENO, VMF_FIND_REQUEST, VMF_PROBE_REQUEST_MAX, 0, error);
+    if (request == NULL || !vmf_smbc_configure(folder, FALSE, error))
+        return FALSE;
+    probe.context = make_context(&probe, VMF_SMBC_SEALED);
+    if (probe.context == NULL) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "libsmbclient makes no context: %s",
+                    g_strerror(errno));
+        return FALSE;
+    }
+    g_autoptr(GVariant) answer = vmf_share_find_scan(probe.context, request);
+    return vmf_probe_write(out, answer, error);
+}
+
+static gboolean
 probe_all(const char *folder, int out, GError **error)
 {
     Probe probe = {.shares = g_ptr_array_new(), .names = vmf_descriptor_names_new()};
@@ -499,11 +519,13 @@ main(int argc, char **argv)
     /* libsmbclient talks on standard output: the answer has a descriptor of its own. */
     int out = dup(STDOUT_FILENO);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (argc != 2) {
-        fprintf(stderr, "usage: vmferry-share-probe FOLDER: started by vmferryd\n");
+    gboolean find = argc == 3 && strcmp(argv[2], "find") == 0;
+    if (argc != 2 && !find) {
+        fprintf(stderr, "usage: vmferry-share-probe FOLDER [find]: started by vmferryd\n");
         return 2;
     }
-    if (out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 || !probe_all(argv[1], out, &error)) {
+    if (out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+        !(find ? find_all : probe_all)(argv[1], out, &error)) {
         fprintf(stderr, "vmferry-share-probe: %s\n",
                 error != NULL ? error->message : g_strerror(errno));
         return 1;

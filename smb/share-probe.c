@@ -2,22 +2,13 @@
 #include "smb/share-probe.h"
 
 #include "smb/probe-memory.h"
+#include "smb/probe-process.h"
 #include "smb/share-probe-wire.h"
 #include "smb/share-url.h"
 #include "src/base/error.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <glib/gstdio.h>
-#include <grp.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define DEFAULT_RUN_DIR    "/run/vmferry"
 #define DEFAULT_TIMEOUT_MS 12000 /* less than a D-Bus call waits for an answer */
 
 /* ---- what is asked ---- */
@@ -105,135 +96,6 @@ make_request(const VmfShareProbe *how, const VmfLocalPolicy *policy, const VmfFa
         return NULL;
     }
     return g_variant_ref_sink(g_variant_new("(sba(ssssbs))", vm->uuid, ask_clear, &files));
-}
-
-/* ---- the process ---- */
-
-/* In the child, between fork and exec: only what is safe there. */
-static void
-become_user(gpointer data)
-{
-    const VmfShareProbe *probe = data;
-    umask(0077);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        _exit(126);
-    if (geteuid() == probe->run_uid && getegid() == probe->run_gid)
-        return;
-    if (setgroups(0, NULL) != 0 || setresgid(probe->run_gid, probe->run_gid, probe->run_gid) != 0 ||
-        setresuid(probe->run_uid, probe->run_uid, probe->run_uid) != 0)
-        _exit(126);
-}
-
-static gchar **
-make_environment(const VmfShareProbe *probe, const char *run_dir)
-{
-    g_autofree gchar *own = g_build_filename(run_dir, "smb.cc", NULL);
-    g_autofree gchar *cache = g_strconcat("FILE:", probe->ccache != NULL ? probe->ccache : own,
-                                          NULL);
-    const char *krb5_config = g_getenv("KRB5_CONFIG");
-    gchar **environment = NULL;
-    environment = g_environ_setenv(environment, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin", TRUE);
-    environment = g_environ_setenv(environment, "LC_ALL", "C.UTF-8", TRUE);
-    environment = g_environ_setenv(environment, "KRB5CCNAME", cache, TRUE);
-    if (krb5_config != NULL)
-        environment = g_environ_setenv(environment, "KRB5_CONFIG", krb5_config, TRUE);
-    return environment;
-}
-
-static int
-request_file(GVariant *request, GError **error)
-{
-    int fd = memfd_create("share-probe", MFD_CLOEXEC);
-    if (fd >= 0 && vmf_probe_write(fd, request, error) && lseek(fd, 0, SEEK_SET) == 0)
-        return fd;
-    if (error != NULL && *error == NULL)
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "vmferry-share-probe: no request: %s",
-                    g_strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-/* Ends the process if it has not ended, and waits for it. Returns: why it gave no answer. */
-static gchar *
-end_process(GPid child, gboolean kill_it)
-{
-    int status = 0;
-    if (kill_it)
-        kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (WIFSIGNALED(status))
-        return g_strdup_printf("it ended by signal %d", WTERMSIG(status));
-    return g_strdup_printf("it ended with status %d", WEXITSTATUS(status));
-}
-
-static GVariant *
-talk(GPid child, int out, gint64 deadline_us, GError **error)
-{
-    g_autoptr(GError) cause = NULL;
-    GVariant *answer = vmf_probe_read(out, VMF_PROBE_ANSWER, VMF_PROBE_ANSWER_MAX, deadline_us,
-                                      &cause);
-    g_autofree gchar *end = end_process(child, answer == NULL);
-    if (answer == NULL && cause != NULL)
-        g_set_error(error, VMF_ERROR, cause->code, "%s%s%s", cause->message,
-                    cause->code == VMF_ERROR_UNREACHABLE ? " from the file server" : "; ",
-                    cause->code == VMF_ERROR_UNREACHABLE ? "" : end);
-    return answer;
-}
-
-static GVariant *
-run_in(const VmfShareProbe *probe, const char *run_dir, const char *folder, GVariant *request,
-       GError **error)
-{
-    guint timeout_ms = probe->timeout_ms != 0 ? probe->timeout_ms : DEFAULT_TIMEOUT_MS;
-    gint64 deadline_us = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
-    g_auto(GStrv) environment = make_environment(probe, run_dir);
-    const char *argv[] = {probe->program != NULL ? probe->program : VMF_SHARE_PROBE, folder, NULL};
-    g_autoptr(GError) cause = NULL;
-    GPid child;
-    int out = -1, in = request_file(request, error);
-    if (in < 0)
-        return NULL;
-    gboolean started = g_spawn_async_with_pipes_and_fds(
-        "/", argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD, become_user,
-        (gpointer)probe, in, -1, -1, NULL, NULL, 0, &child, NULL, &out, NULL, &cause);
-    close(in);
-    if (!started) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "'%s' cannot be started: %s", argv[0],
-                    cause->message);
-        return NULL;
-    }
-    GVariant *answer = talk(child, out, deadline_us, error);
-    close(out);
-    return answer;
-}
-
-/* What the process left: the folder was the other user's, so nothing is followed. */
-static void
-remove_folder(const char *folder)
-{
-    static const char *const parts[] = {"clear/.smb/smb.conf", "clear/.smb", "clear",
-                                        ".smb/smb.conf",       ".smb",       ""};
-    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
-        g_autofree gchar *path = g_build_filename(folder, parts[i], NULL);
-        g_remove(path);
-    }
-}
-
-static GVariant *
-run(const VmfShareProbe *probe, GVariant *request, GError **error)
-{
-    const char *run_dir = probe->run_dir != NULL ? probe->run_dir : DEFAULT_RUN_DIR;
-    g_autofree gchar *folder = g_build_filename(run_dir, "probe-XXXXXX", NULL);
-    if (g_mkdtemp(folder) == NULL || chown(folder, probe->run_uid, probe->run_gid) != 0) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot make a folder '%s': %s", folder,
-                    g_strerror(errno));
-        return NULL;
-    }
-    GVariant *answer = run_in(probe, run_dir, folder, request, error);
-    remove_folder(folder);
-    return answer;
 }
 
 /* ---- its answer ---- */
@@ -351,13 +213,25 @@ complete_shares(const VmfFactVm *vm, const char *why, VmfFactView *view)
     }
 }
 
+static GVariant *
+ask(const VmfShareProbe *probe, GVariant *request, GError **error)
+{
+    VmfProbeCall call = {
+        .request = request,
+        .answer_type = VMF_PROBE_ANSWER,
+        .answer_max = VMF_PROBE_ANSWER_MAX,
+        .timeout_ms = probe->timeout_ms != 0 ? probe->timeout_ms : DEFAULT_TIMEOUT_MS,
+    };
+    return vmf_probe_process_run(probe, &call, error);
+}
+
 void
 vmf_share_probe_run(const VmfShareProbe *probe, const VmfLocalPolicy *policy, const VmfFactVm *vm,
                     VmfFactView *view)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) request = make_request(probe, policy, vm, view->probes);
-    g_autoptr(GVariant) answer = request != NULL ? run(probe, request, &error) : NULL;
+    g_autoptr(GVariant) answer = request != NULL ? ask(probe, request, &error) : NULL;
     if (request == NULL)
         vmf_fact_set(&view->owner.reason, "no file of the VM is on a share that may be asked");
     else if (answer == NULL || !take_answer(answer, view, &error))

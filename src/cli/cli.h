@@ -36,6 +36,7 @@ int vmf_verb_job(int argc, char **argv);
 int vmf_verb_jobs(int argc, char **argv);
 int vmf_verb_list(int argc, char **argv);
 int vmf_verb_migrate(int argc, char **argv);
+int vmf_verb_recover(int argc, char **argv);
 
 /**
  * vmf_cli_parse() - options and exactly @n positional arguments

@@ -14,6 +14,7 @@ static const VmfVerb verbs[] = {
     {"attach", "VM DEV smb://...", "put a disk of a VM behind a share connection", vmf_verb_attach},
     {"jobs", "", "the newest moves of this host", vmf_verb_jobs},
     {"job", "ID", "one move in full", vmf_verb_job},
+    {"recover", "VM", "start a VM from the share after its host died", vmf_verb_recover},
     {"acl", "eval ...", "may an account do that with a file, and which entry decides",
      vmf_verb_acl},
     {"cancel", "ID", "stop a move; the VM stays where it is", vmf_verb_cancel},

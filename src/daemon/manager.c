@@ -7,6 +7,7 @@
 #include "src/daemon/vmf-dbus.h"
 #include "src/migrate/check.h"
 #include "src/migrate/peer-link.h"
+#include "src/migrate/take-over.h"
 
 #define JOBS_AT_MOST 1000
 
@@ -186,6 +187,38 @@ on_cancel(VmfDbusManager *object, GDBusMethodInvocation *call, guint id, VmfDaem
     return TRUE;
 }
 
+typedef struct {
+    VmfDbusManager *object;
+    const char *vm;
+} Recovery;
+
+static void
+tell_recovery(const char *text, gpointer data)
+{
+    Recovery *recovery = data;
+    vmf_dbus_manager_emit_recovering(recovery->object, recovery->vm, text);
+}
+
+/* One at a time: two of the same VM would wait for each other's handles. */
+static gboolean
+on_recover(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm, VmfDaemon *daemon)
+{
+    static GMutex one;
+    Recovery recovery = {object, vm};
+    g_autoptr(GError) error = NULL;
+    if (!g_mutex_trylock(&one)) {
+        g_set_error(&error, VMF_ERROR, VMF_ERROR_BUSY,
+                    "another recovery is under way on this host; try again when it has ended");
+        return refuse(call, error);
+    }
+    g_autofree gchar *done = vmf_take_over(&daemon->context, vm, tell_recovery, &recovery, &error);
+    g_mutex_unlock(&one);
+    if (done == NULL)
+        return refuse(call, error);
+    vmf_dbus_manager_complete_recover(object, call, done);
+    return TRUE;
+}
+
 static gboolean
 on_hook(VmfDbusManager *object, GDBusMethodInvocation *call, const char *operation,
         const char *phase, const char *definition, VmfDaemon *daemon)
@@ -209,6 +242,7 @@ vmf_manager_export(VmfDaemon *daemon, GError **error)
         {"handle-attach", G_CALLBACK(on_attach)},     {"handle-check", G_CALLBACK(on_check)},
         {"handle-migrate", G_CALLBACK(on_migrate)},   {"handle-jobs", G_CALLBACK(on_jobs)},
         {"handle-cancel", G_CALLBACK(on_cancel)},     {"handle-hook", G_CALLBACK(on_hook)},
+        {"handle-recover", G_CALLBACK(on_recover)},
     };
     VmfDbusManager *object = vmf_dbus_manager_skeleton_new(); /* lives as long as the daemon */
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)

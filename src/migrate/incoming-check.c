@@ -4,31 +4,15 @@
 #include <string.h>
 
 #include "src/base/error.h"
+#include "src/migrate/let-in.h"
 #include "src/migrate/vm-disks.h"
 
-/* Parsed twice: the first time tells for which machine an emulator is needed. */
+/* An older definition of the same VM, shut off, does no harm: the record says who may run it. */
 static gboolean
-rebuild(VmfIncoming *incoming, const char *definition, GError **error)
+is_the_vm_itself(VmfIncoming *incoming, const VmfVmInfo *there)
 {
-    const VmfContext *context = incoming->context;
-    VmfDomainRules rules = {
-        .run_dir = context->run_dir,
-        .boot_files = (const char *const *)context->policy->kernels,
-        .uuid = incoming->uuid,
-        .name = incoming->name,
-    };
-    gsize size = strlen(definition);
-    g_autoptr(VmfDomain) first = vmf_domain_rebuild(definition, size, &rules, error);
-    if (first == NULL)
-        return FALSE;
-    g_autofree gchar *emulator = vmf_host_emulator(context->host, vmf_domain_type(first),
-                                                   vmf_domain_arch(first),
-                                                   vmf_domain_machine(first), error);
-    if (emulator == NULL)
-        return FALSE;
-    rules.emulator = emulator;
-    incoming->domain = vmf_domain_rebuild(definition, size, &rules, error);
-    return incoming->domain != NULL;
+    return there->state == VMF_VM_OFF && g_ascii_strcasecmp(there->uuid, incoming->uuid) == 0 &&
+           strcmp(there->name, incoming->name) == 0;
 }
 
 static gboolean
@@ -42,29 +26,14 @@ must_be_free(VmfIncoming *incoming, const char *uuid_or_name, const char *what, 
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }
+    if (is_the_vm_itself(incoming, there))
+        return TRUE;
     g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
                 "%s already has a VM with the %s '%s' ('%s', %s); if it is a leftover: virsh "
                 "undefine %s there",
                 incoming->context->me->fqdn, what, uuid_or_name, there->name,
                 vmf_vm_state_name(there->state), there->uuid);
     return FALSE;
-}
-
-static gboolean
-check_networks(VmfIncoming *incoming, GError **error)
-{
-    for (guint i = 0; i < vmf_domain_n_interfaces(incoming->domain); i++) {
-        const VmfDomainInterface *interface = vmf_domain_interface(incoming->domain, i);
-        gboolean ok = strcmp(interface->kind, "bridge") == 0
-                          ? vmf_host_has_bridge(interface->source, error)
-                          : vmf_host_has_network(incoming->context->host, interface->source, error);
-        if (!ok) {
-            g_prefix_error(error, "interface %s of '%s' on %s: ", interface->mac, incoming->name,
-                           incoming->context->me->fqdn);
-            return FALSE;
-        }
-    }
-    return TRUE;
 }
 
 /* Only its owner may offer a VM, and only under the epoch the record names. */
@@ -102,8 +71,12 @@ gboolean
 vmf_incoming_check(VmfIncoming *incoming, const char *definition, GError **error)
 {
     if (!must_be_free(incoming, incoming->uuid, "UUID", error) ||
-        !must_be_free(incoming, incoming->name, "name", error) ||
-        !rebuild(incoming, definition, error) || !check_networks(incoming, error))
+        !must_be_free(incoming, incoming->name, "name", error))
+        return FALSE;
+    incoming->domain = vmf_let_in_rebuild(incoming->context, definition, incoming->uuid,
+                                          incoming->name, error);
+    if (incoming->domain == NULL ||
+        !vmf_let_in_networks(incoming->context, incoming->domain, incoming->name, error))
         return FALSE;
     incoming->disks = launch_disks(incoming, error);
     return incoming->disks != NULL && check_owner(incoming, error) &&

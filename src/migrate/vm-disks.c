@@ -123,8 +123,16 @@ static gboolean
 may_start(const VmfContext *context, const VmfVmDisks *vm, const VmfOwnerRecord *record,
           GError **error)
 {
-    if (record->state == VMF_OWNER_STOPPED || strcmp(record->owner_sid, context->sid) == 0)
+    gboolean ours = strcmp(record->owner_sid, context->sid) == 0;
+    if (record->state == VMF_OWNER_STOPPED || (ours && record->state != VMF_OWNER_OWNED))
         return TRUE;
+    if (ours) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
+                    "'%s' cannot start yet: it was taken over from a dead host, whose last writes "
+                    "may still land; go on with: vmferry recover %s",
+                    vm->name, vm->name);
+        return FALSE;
+    }
     g_autofree gchar *owner = vmf_owner_record_describe(record);
     g_set_error(
         error, VMF_ERROR, VMF_ERROR_BUSY,

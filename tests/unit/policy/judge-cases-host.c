@@ -145,6 +145,18 @@ taken(VmfFactCase *f)
 }
 
 static void
+older_definition(VmfFactCase *f)
+{
+    add_domain(THERE(f), f->vm.name, f->vm.uuid);
+}
+
+static void
+older_definition_runs(VmfFactCase *f)
+{
+    add_domain(THERE(f), f->vm.name, f->vm.uuid)->running = TRUE;
+}
+
+static void
 old_libvirt(VmfFactCase *f)
 {
     THERE(f)->host.machine.libvirt_version = 8005000;
@@ -249,6 +261,8 @@ const JudgeCase judge_cases_host[] = {
     {"HOST-340", "slow", VMF_RESULT_WARN, slow_network},
     {"HOST-340", "mtu-differs", VMF_RESULT_FAIL, mtu_differs},
     {"HOST-350", "taken", VMF_RESULT_FAIL, taken},
+    {"HOST-350", "older-definition", VMF_RESULT_PASS, older_definition},
+    {"HOST-350", "older-definition-runs", VMF_RESULT_FAIL, older_definition_runs},
     {"HOST-360", "old-libvirt", VMF_RESULT_FAIL, old_libvirt},
     {"HOST-360", "older-qemu", VMF_RESULT_WARN, older_qemu},
     {"JOB-400", "no-slot", VMF_RESULT_FAIL, no_slot},
