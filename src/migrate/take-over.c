@@ -124,11 +124,11 @@ let_in(TakeOver *job, const char *vm, GError **error)
     g_autofree const VmfDomainDisk **disks = g_new0(const VmfDomainDisk *, n + 1);
     for (guint i = 0; i < n; i++)
         disks[i] = vmf_domain_disk(job->domain, i);
-    VmfVmDisks vm = {job->found->uuid, name_of(job), disks, n};
+    VmfVmDisks all = {job->found->uuid, name_of(job), disks, n};
     if (!vmf_let_in_networks(job->context, job->domain, name_of(job), error))
         return FALSE;
     read_rules(job);
-    job->disks = vmf_vm_disks_launch(job->context, &vm, error);
+    job->disks = vmf_vm_disks_launch(job->context, &all, error);
     return job->disks != NULL;
 }
 

@@ -23,11 +23,11 @@ def test_what_is_not_dead_is_not_taken(lab, hv1, hv2, guest):
     before = guest.record()
     for name in (guest.name, guest.uuid, f"smb://fs1.lab.test/vms/{guest.name}"):
         refused = hv2.vmferry("recover", name, check=False)
-        assert refused.status == 1
+        assert refused.returncode == 1
         assert_says(refused.stderr, guest.name, "hv1.lab.test", "answers", "vmferry migrate")
     assert guest.record() == before
     assert guest.name not in hv2.virsh("list", "--all", "--name").split()
-    assert hv2.run("test", "-e", f"/run/vmferry/{guest.uuid}/control", check=False).status == 1
+    assert hv2.run("test", "-e", f"/run/vmferry/{guest.uuid}/control", check=False).returncode == 1
 
 
 def test_what_does_not_answer_but_lives_is_not_taken(lab, hv1, hv2, guest):
@@ -38,7 +38,7 @@ def test_what_does_not_answer_but_lives_is_not_taken(lab, hv1, hv2, guest):
         refused = hv2.vmferry("recover", guest.name, check=False, timeout=180)
     finally:
         hv1.service("start", "vmferryd")
-    assert refused.status == 1
+    assert refused.returncode == 1
     assert_says(refused.stderr, "still open at the file server by HV1", "lives")
     assert guest.record().epoch == before.epoch
     status = guest.tell("status")
@@ -66,7 +66,7 @@ def test_power_loss_of_the_owner(lab, hv1, hv2, guest):
         lab.tool("power-on", "hv1")
         hv1.wait_for_vmferryd()
     # The old owner is back, with a definition that is not true any more: it cannot start it, ...
-    assert hv1.run("virsh", "start", guest.name, check=False).status != 0
+    assert hv1.run("virsh", "start", guest.name, check=False).returncode != 0
     # ... and the VM can come home.
     move(hv2, guest, hv1)
     assert guest.record().owner_account == "HV1$"
@@ -83,5 +83,5 @@ def test_shut_down_vm_is_registered_elsewhere(lab, hv1, hv2, guest):
 
 def test_nothing_there(hv2):
     refused = hv2.vmferry("recover", "nosuchvm", check=False)
-    assert refused.status == 1
+    assert refused.returncode == 1
     assert_says(refused.stderr, "nosuchvm", "//fs1.lab.test/vms")
