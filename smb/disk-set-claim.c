@@ -14,6 +14,7 @@ typedef struct {
     const VmfOwnerExpect *expected;
     const VmfOwnerRecord *next;
     VmfDiskTimes times;
+    gboolean handover; /* another host's guest is paused meanwhile: the second slot follows later */
     gboolean continuous;
     gboolean judged; /* all disks were held, and the record was looked at: not to be tried again */
 } Claim;
@@ -84,15 +85,20 @@ compare_and_set(VmfDiskSet *set, Claim *claim, GError **error)
 
     claim->continuous = is_continuous(set, store);
     if (store->present && names_the_same_claim(&store->record, claim->next))
-        return TRUE;
+        return vmf_owner_store_settle(session->share, store, set->list, set->account, error);
     if (!record_is_expected(set, store, claim, error))
         return FALSE;
+    if (claim->continuous && set->maybe_epoch == store->record.epoch)
+        set->last_epoch = set->maybe_epoch; /* that one was written, and this one may be not */
     set->maybe_epoch = claim->next->epoch;
     set->maybe_continuous = claim->continuous;
     set->gave_up = FALSE;
-    if (vmf_owner_store_write(session->share, store, set->list, set->account, claim->next, &cause))
+    if (claim->handover ? vmf_owner_store_write_once(session->share, store, set->list, set->account,
+                                                     claim->next, &cause)
+                        : vmf_owner_store_write(session->share, store, set->list, set->account,
+                                                claim->next, &cause))
         return TRUE;
-    if (!session->share->dead)
+    if (!g_error_matches(cause, VMF_ERROR, VMF_ERROR_UNREACHABLE))
         set->maybe_epoch = 0;
     g_propagate_error(error, cause);
     return FALSE;
@@ -222,6 +228,8 @@ vmf_disk_set_claim(VmfDiskSet *set, const VmfOwnerExpect *expected, const VmfOwn
         !vmf_disk_set_make_record(set, next, &record, error))
         return FALSE;
     gboolean again = gate.epoch != 0;
+    claim.handover = expected->owner_sid != NULL && *expected->owner_sid != '\0' &&
+                     strcmp(expected->owner_sid, set->owner_sid) != 0;
     if (again ? !move_on(set, &claim, error) : !acquire_patiently(set, &claim, wait_ms, error))
         return FALSE;
     if (!again)
@@ -229,7 +237,7 @@ vmf_disk_set_claim(VmfDiskSet *set, const VmfOwnerExpect *expected, const VmfOwn
     set->maybe_epoch = 0;
     set->last_epoch = next->epoch;
     vmf_gate_own(set->gate, next->epoch, claim.continuous);
-    vmf_disk_set_plan_settling(set);
+    vmf_disk_set_plan_tidying(set);
     vmf_disk_set_note_change(set);
     if (times != NULL)
         *times = claim.times;

@@ -49,7 +49,7 @@ struct _VmfDiskSet {
     gint64 retry_at; /* monotonic us; of the recovery or the reconnection */
     gint64 retry_delay;
     gint64 quarantine_until; /* 0: not in quarantine */
-    gint64 settle_at;        /* 0: nothing to settle */
+    gint64 tidy_at;          /* when the record is settled, and its file closed; 0: it is */
     gint64 rotate_retry_at;
     guint64 last_epoch;  /* with which the disks were last held; 0: never */
     guint64 maybe_epoch; /* of a record whose writing was not answered; 0: none */
@@ -143,11 +143,11 @@ void vmf_disk_set_drop_unanswered(VmfDiskSet *set);
 
 /* --- disk-set-recover.c --- */
 
-/** vmf_disk_set_plan_settling() - write the record's other slot soon */
-void vmf_disk_set_plan_settling(VmfDiskSet *set);
+/** vmf_disk_set_plan_tidying() - settle the record and close its file soon: not in the guest's pause */
+void vmf_disk_set_plan_tidying(VmfDiskSet *set);
 
-/** vmf_disk_set_settle() - do it now if it is planned; under the share lock */
-gboolean vmf_disk_set_settle(VmfDiskSet *set, GError **error);
+/** vmf_disk_set_tidy() - do it now if it is planned; under the share lock. Returns: %FALSE: lost */
+gboolean vmf_disk_set_tidy(VmfDiskSet *set, GError **error);
 
 /* --- disk-set-rotate.c --- */
 

@@ -86,9 +86,9 @@ note_full(VmfDiskSet *set, gboolean full, guint disk)
         vmf_disk_set_say(set, NULL);
 }
 
-/* Returns: -1 when the write has to go through the gate again */
-static int
-write_once(VmfDiskSet *set, const VmfGateLease *lease, VmfUnansweredWrite *write)
+/* The write has passed the gate, and does not leave it with FULL: it waits for room. */
+static VmfShareAnswer
+write_once(VmfDiskSet *set, VmfUnansweredWrite *write)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
     VmfShareFile *file = file_for(set, VMF_PASS_OWNER, write->disk);
@@ -102,13 +102,24 @@ write_once(VmfDiskSet *set, const VmfGateLease *lease, VmfUnansweredWrite *write
         g_queue_push_tail(&set->unanswered, write);
         set->n_unanswered++;
     }
-    vmf_gate_leave(set->gate);
-
-    if (answer.status == VMF_SHARE_LOST)
-        return wait_until_made_again(set, lease, write);
     if (answer.status == VMF_SHARE_OK || answer.status == VMF_SHARE_FULL)
         note_full(set, answer.status == VMF_SHARE_FULL, write->disk);
-    return answer.status == VMF_SHARE_OK ? 0 : -1;
+    return answer;
+}
+
+/* Returns: -1 when the write has to go through the gate again */
+static int
+write_through(VmfDiskSet *set, const VmfGateLease *lease, VmfUnansweredWrite *write)
+{
+    VmfShareAnswer answer;
+    do
+        answer = write_once(set, write);
+    while (answer.status == VMF_SHARE_FULL && vmf_gate_stall(set->gate, lease, FULL_RETRY_MS));
+    vmf_gate_leave(set->gate);
+    if (answer.status != VMF_SHARE_LOST)
+        return answer.status == VMF_SHARE_OK ? 0 : -1;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
+    return wait_until_made_again(set, lease, write);
 }
 
 int
@@ -125,9 +136,7 @@ vmf_disk_set_write(VmfDiskSet *set, const VmfGateLease *lease, guint disk, const
     while (result < 0) {
         if (vmf_gate_enter(set->gate, lease, VMF_GATE_WRITE) == VMF_PASS_GONE)
             return ESHUTDOWN;
-        result = write_once(set, lease, &write);
-        if (result < 0 && set->full)
-            vmf_gate_pause(set->gate, FULL_RETRY_MS);
+        result = write_through(set, lease, &write);
     }
     if (result == 0) {
         set->written_bytes += count;

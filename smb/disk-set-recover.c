@@ -5,36 +5,38 @@
 
 /*
  * What the owner thread does by itself: make new sessions, judge whose the disks are after a loss,
- * make lost writes again, replace the session before its ticket ends, write the record's other
- * slot. Each step leaves the set in a state from which the next call goes on.
+ * make lost writes again, replace the session before its ticket ends, settle the record. Each
+ * step leaves the set in a state from which the next call goes on.
  */
 
-#define SETTLE_DELAY_US 50000
-#define SETTLE_RETRY_US G_USEC_PER_SEC
-#define FIRST_RETRY_US  100000
-#define LAST_RETRY_US   (2 * G_USEC_PER_SEC)
+#define TIDY_DELAY_US  50000
+#define TIDY_RETRY_US  G_USEC_PER_SEC
+#define FIRST_RETRY_US 100000
+#define LAST_RETRY_US  (2 * G_USEC_PER_SEC)
 
-/* --- settling --- */
+/* --- tidying up --- */
 
 void
-vmf_disk_set_plan_settling(VmfDiskSet *set)
+vmf_disk_set_plan_tidying(VmfDiskSet *set)
 {
-    set->settle_at = g_get_monotonic_time() + SETTLE_DELAY_US;
+    set->tidy_at = g_get_monotonic_time() + TIDY_DELAY_US;
     if (set->wake != NULL)
         set->wake(set->data);
 }
 
 gboolean
-vmf_disk_set_settle(VmfDiskSet *set, GError **error)
+vmf_disk_set_tidy(VmfDiskSet *set, GError **error)
 {
     VmfDiskSession *session = set->current;
-    if (set->settle_at == 0 || session == NULL || session->store.file == NULL)
+    if (set->tidy_at == 0 || session == NULL || session->store.file == NULL) {
+        set->tidy_at = 0;
         return TRUE;
-    set->settle_at = 0;
+    }
     g_autoptr(GError) cause = NULL;
-    VmfOwnerRecord same = session->store.record;
-    if (vmf_owner_store_write(session->share, &session->store, set->list, set->account, &same,
-                              &cause)) {
+    gboolean settled = vmf_owner_store_settle(session->share, &session->store, set->list,
+                                              set->account, &cause);
+    if (settled) {
+        set->tidy_at = 0;
         vmf_owner_store_close(&session->store);
         return TRUE;
     }
@@ -43,17 +45,17 @@ vmf_disk_set_settle(VmfDiskSet *set, GError **error)
         return FALSE;
     }
     g_warning("the owner record's second slot: %s", cause->message);
-    set->settle_at = g_get_monotonic_time() + SETTLE_RETRY_US;
+    set->tidy_at = g_get_monotonic_time() + TIDY_RETRY_US;
     return TRUE;
 }
 
 static void
-settle_if_due(VmfDiskSet *set)
+tidy_if_due(VmfDiskSet *set)
 {
-    if (set->settle_at == 0 || g_get_monotonic_time() < set->settle_at)
+    if (set->tidy_at == 0 || g_get_monotonic_time() < set->tidy_at)
         return;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
-    if (!vmf_disk_set_settle(set, NULL))
+    if (!vmf_disk_set_tidy(set, NULL))
         vmf_disk_set_note_lost(set);
 }
 
@@ -187,6 +189,19 @@ judge_busy(VmfDiskSet *set, const char *why, guint64 *epoch)
     return JUDGED_LATER;
 }
 
+/* A claim whose answer was lost may have been written once only: before all waiting, see that no
+   latecomer can undo it. */
+static gboolean
+settle(VmfDiskSet *set, VmfDiskSession *candidate)
+{
+    g_autoptr(GError) error = NULL;
+    if (vmf_owner_store_settle(candidate->share, &candidate->store, set->list, set->account,
+                               &error))
+        return TRUE;
+    try_later(set, error->message);
+    return FALSE;
+}
+
 static Judgement
 acquire_and_judge(VmfDiskSet *set, guint64 *epoch)
 {
@@ -205,6 +220,8 @@ acquire_and_judge(VmfDiskSet *set, guint64 *epoch)
         judgement = judge_record(set, candidate->store.present, &candidate->store.record, epoch);
     else
         try_later(set, error->message);
+    if (judgement == JUDGED_MINE && !settle(set, candidate))
+        judgement = JUDGED_LATER;
     if (judgement != JUDGED_MINE)
         vmf_disk_session_release(candidate);
     return judgement;
@@ -263,7 +280,7 @@ go_on_with_candidate(VmfDiskSet *set, guint64 epoch)
     set->last_epoch = epoch;
     vmf_gate_own(set->gate, epoch, TRUE);
     vmf_disk_set_publish(set, g_steal_pointer(&set->candidate));
-    vmf_disk_set_plan_settling(set);
+    vmf_disk_set_plan_tidying(set);
     all_is_well(set);
     gboolean opened = vmf_gate_unfence(set->gate, epoch);
     g_assert(opened); /* this thread alone moves a fenced gate */
@@ -358,12 +375,12 @@ vmf_disk_set_work(VmfDiskSet *set)
 
     if (vmf_gate_facts(set->gate).state == VMF_GATE_FENCED)
         return next;
-    settle_if_due(set);
+    tidy_if_due(set);
     if (vmf_disk_set_rotation_due(set) <= g_get_monotonic_time())
         vmf_disk_set_rotate(set);
     if (set->current == NULL)
         next = MIN(next, set->retry_at);
-    if (set->settle_at != 0)
-        next = MIN(next, set->settle_at);
+    if (set->tidy_at != 0)
+        next = MIN(next, set->tidy_at);
     return MIN(next, vmf_disk_set_rotation_due(set));
 }

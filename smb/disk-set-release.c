@@ -65,7 +65,6 @@ release_foreign(VmfDiskSet *set)
     return TRUE;
 }
 
-/* Both slots: nobody settles it afterwards. */
 static gboolean
 write_last_record(VmfDiskSet *set, const VmfOwnerRecord *record, GError **error)
 {
@@ -79,17 +78,17 @@ write_last_record(VmfDiskSet *set, const VmfOwnerRecord *record, GError **error)
                                    "the owner record does not name this host");
     set->maybe_epoch = record->epoch;
     set->gave_up = TRUE;
-    gboolean ok = vmf_owner_store_write(session->share, store, set->list, set->account, record,
-                                        error) &&
-                  vmf_owner_store_write(session->share, store, set->list, set->account, record,
-                                        error);
-    if (!ok && session->share->dead) {
+    GError *cause = NULL;
+    if (vmf_owner_store_write(session->share, store, set->list, set->account, record, &cause))
+        return TRUE;
+    if (g_error_matches(cause, VMF_ERROR, VMF_ERROR_UNREACHABLE)) {
         set->late_write_possible = TRUE;
-    } else if (!ok) {
+    } else {
         set->maybe_epoch = 0;
         set->gave_up = FALSE;
     }
-    return ok;
+    g_propagate_error(error, cause);
+    return FALSE;
 }
 
 /*
@@ -107,12 +106,12 @@ write_and_close(VmfDiskSet *set, const VmfOwnerRecord *record, VmfDiskTimes *tim
                                    "the session with the server was lost");
     }
     gboolean ok = record != NULL ? write_last_record(set, record, error)
-                                 : vmf_disk_set_settle(set, error);
+                                 : vmf_disk_set_tidy(set, error);
     times->record_us = vmf_microseconds_since(&mark);
     if (!ok) {
         /* Unless the server merely refused to write it: let the recovery judge whose the disks
            are before the guest goes on. */
-        if (set->current->share->dead || !set->current->store.present ||
+        if (set->current->share->dead || set->maybe_epoch != 0 || !set->current->store.present ||
             !vmf_disk_set_names_me(set, &set->current->store.record, set->last_epoch))
             vmf_disk_set_note_lost(set);
         return FALSE;
@@ -149,6 +148,10 @@ drain(VmfDiskSet *set, GError **error)
             set, VMF_ERROR_UNREACHABLE, error,
             "not released: the file server has not answered all requests within %d s",
             DRAIN_TIMEOUT_MS / 1000);
+    case VMF_DRAIN_STALLED:
+        return vmf_disk_set_refuse(set, VMF_ERROR_CONFIG, error,
+                                   "not released: the guest has written what the share has no room "
+                                   "for; make room on it, and try again");
     }
     g_assert_not_reached();
 }
@@ -186,6 +189,7 @@ release_held(VmfDiskSet *set, const VmfOwnerNext *next, VmfGateState before, Vmf
         return FALSE;
     }
     vmf_gate_close(set->gate);
+    set->tidy_at = 0;
     set->maybe_epoch = 0;
     set->gave_up = FALSE;
     if (next != NULL)

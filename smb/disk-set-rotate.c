@@ -73,7 +73,8 @@ hand_over_to_later(VmfDiskSet *set, VmfDiskSession *later, guint64 epoch)
         return epoch == 0;
     return !vmf_share_is_lost(vmf_disk_session_release(set->current)) &&
            acquire_after_rotation(later) && vmf_disk_set_hold_record(set, later, NULL) &&
-           later->store.present && vmf_disk_set_names_me(set, &later->store.record, epoch);
+           later->store.present && vmf_disk_set_names_me(set, &later->store.record, epoch) &&
+           vmf_owner_store_settle(later->share, &later->store, set->list, set->account, NULL);
 }
 
 void
@@ -93,7 +94,7 @@ vmf_disk_set_rotate(VmfDiskSet *set)
         vmf_disk_session_free(g_steal_pointer(&set->current));
         vmf_disk_set_publish(set, g_steal_pointer(&later));
         if (gate.epoch != 0)
-            vmf_disk_set_plan_settling(set);
+            vmf_disk_set_plan_tidying(set);
         set->rotate_retry_at = 0;
     } else if (ok) {
         /* Whose the disks are now is for the recovery to judge, or for the next claim. */

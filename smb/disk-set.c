@@ -112,7 +112,7 @@ vmf_disk_set_drop_current(VmfDiskSet *set)
     vmf_gate_set_offline(set->gate, TRUE);
     vmf_disk_session_free(g_steal_pointer(&set->current));
     set->ticket_end = 0;
-    set->settle_at = 0;
+    set->tidy_at = 0;
 }
 
 gboolean

@@ -127,7 +127,7 @@ vmf_disk_set_write_file(VmfDiskSet *set, const char *name, const char *content, 
 gchar *vmf_disk_set_read_file(VmfDiskSet *set, const char *name, GError **error);
 
 /**
- * vmf_disk_set_work() - recover, rotate, settle: whatever is due now
+ * vmf_disk_set_work() - recover, rotate, tidy up: whatever is due now
  *
  * Returns: the monotonic time (us) at which it wants to be called again; G_MAXINT64: when woken
  */

@@ -33,6 +33,7 @@ struct _VmfGate {
     gboolean offline;
     gboolean ending;
     guint in_flight;
+    guint stalled; /* of those in flight */
     guint waiting;
     guint64 writes_passed;
     guint64 releases;     /* how often the disks were given up */
@@ -70,7 +71,7 @@ vmf_gate_free(VmfGate *gate)
 {
     if (gate == NULL)
         return;
-    g_assert(gate->in_flight == 0 && gate->waiting == 0);
+    g_assert(gate->in_flight == 0 && gate->stalled == 0 && gate->waiting == 0);
     g_mutex_clear(&gate->lock);
     g_cond_clear(&gate->changed);
     g_free(gate);
@@ -85,8 +86,8 @@ vmf_gate_facts(VmfGate *gate)
         .epoch = gate->epoch,
         .foreign = gate->foreign,
         .offline = gate->offline,
-        .in_flight = gate->in_flight,
-        .waiting = gate->waiting,
+        .in_flight = gate->in_flight - gate->stalled,
+        .waiting = gate->waiting + gate->stalled,
         .writes_passed = gate->writes_passed,
     };
 }
@@ -181,18 +182,19 @@ vmf_gate_leave(VmfGate *gate)
         g_cond_broadcast(&gate->changed);
 }
 
-void
-vmf_gate_pause(VmfGate *gate, guint milliseconds)
+gboolean
+vmf_gate_stall(VmfGate *gate, const VmfGateLease *lease, guint milliseconds)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&gate->lock);
-    VmfGateState state = gate->state;
     gint64 until = g_get_monotonic_time() + (gint64)milliseconds * 1000;
 
-    gate->waiting++;
-    while (gate->state == state && !gate->ending &&
+    gate->stalled++;
+    g_cond_broadcast(&gate->changed); /* a drain need not wait for it */
+    while (gate->state != VMF_GATE_FENCED && !gate->ending &&
            g_cond_wait_until(&gate->changed, &gate->lock, until))
         continue;
-    gate->waiting--;
+    gate->stalled--;
+    return gate->state != VMF_GATE_FENCED && !hung_up(gate, lease) && !is_gone(gate, lease);
 }
 
 gboolean
@@ -240,12 +242,12 @@ vmf_gate_drain(VmfGate *gate, guint timeout_ms)
     if (gate->state == VMF_GATE_OPEN)
         move_to(gate, VMF_GATE_DRAINING);
     while (gate->state == VMF_GATE_DRAINING && gate->in_flight > 0) {
-        if (g_cond_wait_until(&gate->changed, &gate->lock, until) || gate->in_flight == 0)
+        gboolean stalled = gate->in_flight == gate->stalled;
+        if (!stalled && (g_cond_wait_until(&gate->changed, &gate->lock, until) ||
+                         gate->in_flight == 0 || gate->state == VMF_GATE_FENCED))
             continue;
-        if (gate->state == VMF_GATE_FENCED)
-            break;
         move_to(gate, VMF_GATE_OPEN);
-        return VMF_DRAIN_TIMEOUT;
+        return stalled ? VMF_DRAIN_STALLED : VMF_DRAIN_TIMEOUT;
     }
     return gate->state == VMF_GATE_FENCED ? VMF_DRAIN_FENCED : VMF_DRAIN_DONE;
 }

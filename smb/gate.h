@@ -84,6 +84,7 @@ typedef enum {
     VMF_DRAIN_DONE,    /* DRAINING and nothing in flight, or the gate was CLOSED */
     VMF_DRAIN_FENCED,  /* the session broke meanwhile, or had before */
     VMF_DRAIN_TIMEOUT, /* OPEN again */
+    VMF_DRAIN_STALLED, /* OPEN again: what is in flight cannot finish now (vmf_gate_stall()) */
 } VmfDrain;
 
 typedef struct {
@@ -91,7 +92,7 @@ typedef struct {
     guint64 epoch; /* 0: not owned */
     gboolean foreign;
     gboolean offline;
-    guint in_flight;
+    guint in_flight; /* but for the stalled ones, which wait */
     guint waiting;
     guint64 writes_passed; /* since the disks were owned */
 } VmfGateFacts;
@@ -119,8 +120,14 @@ VmfGatePass vmf_gate_enter(VmfGate *gate, const VmfGateLease *lease, VmfGateAcce
 /** vmf_gate_leave() - the request is answered, or goes back to waiting */
 void vmf_gate_leave(VmfGate *gate);
 
-/** vmf_gate_pause() - wait until the gate moves or @milliseconds have passed; not in flight */
-void vmf_gate_pause(VmfGate *gate, guint milliseconds);
+/**
+ * vmf_gate_stall() - a request in flight cannot be carried out now: wait, at most @milliseconds
+ *
+ * It stays in flight: a drain does not pass over it.
+ *
+ * Returns: %FALSE: the session broke, the client hung up, or the process ends: leave the gate
+ */
+gboolean vmf_gate_stall(VmfGate *gate, const VmfGateLease *lease, guint milliseconds);
 
 /** vmf_gate_client_is_gone() - what VMF_PASS_GONE is about, for a request that waits elsewhere */
 gboolean vmf_gate_client_is_gone(VmfGate *gate, const VmfGateLease *lease);

@@ -320,6 +320,21 @@ vmf_owner_record_decode_file(const guint8 *bytes, gsize size, const char *vm_uui
     return TRUE;
 }
 
+/* But for sequence and time, as each is written anew. */
+gboolean
+vmf_owner_record_is_settled(const guint8 *bytes, gsize size)
+{
+    VmfOwnerRecord a, b;
+    guint8 same[VMF_OWNER_SLOT_SIZE];
+    if (size != VMF_OWNER_FILE_SIZE || decode_slot(bytes, &a) != NULL ||
+        decode_slot(bytes + VMF_OWNER_SLOT_SIZE, &b) != NULL)
+        return FALSE;
+    a.sequence = b.sequence;
+    a.written_at_us = b.written_at_us;
+    return vmf_owner_record_encode(&a, same, NULL) &&
+           memcmp(same, bytes + VMF_OWNER_SLOT_SIZE, sizeof same) == 0;
+}
+
 gboolean
 vmf_owner_record_names(const VmfOwnerRecord *record, const char *owner_sid, const char *boot_id,
                        guint64 epoch)

@@ -8,7 +8,7 @@
  * which epoch. The record is the truth; journals and memories are hints. This file is pure: bytes
  * to record and back. Reading and writing it on the share is owner-store.h.
  *
- * Format. Two slots of 512 bytes, written in turn, so that a torn write leaves the other slot.
+ * Format. Two slots of 512 bytes, written one after the other: a torn write leaves the other slot.
  * Integers are little-endian, texts are printable ASCII padded with zero bytes, unused bytes are 0.
  *
  *     0  8  magic "VMFOWNER"           120  32  SHA-256 of the disk list
@@ -23,9 +23,14 @@
  * The current record is the valid slot with the greatest (epoch, sequence).
  *
  * Failure model. A write that was not answered may land at any later time (facts.md, "late
- * writes"), and then lands in the slot that the next writer would use as well. Hence the new owner
- * writes both slots: the first write is its claim, the second ("settle") makes sure that such a
- * latecomer can only replace the older copy of the newest record, where its lower epoch loses.
+ * writes"). So each record is written to both slots: a latecomer replaces one copy, and loses by
+ * its lower epoch against the other. Which slot is first matters until the second is written:
+ * - a claim (e to e+1) begins with the slot that is not the current one. If its answer is lost, that
+ *   is where it may land later;
+ * - so who takes the VM back with e+2 begins with the current slot, where it cannot land: not for an
+ *   instant does the record say e+1 after e+2. The current one is then the other slot, and the next
+ *   claim again begins where the latecomer cannot land.
+ * The current slot is overwritten only while the other holds the same: a torn write loses nothing.
  */
 
 #define VMF_OWNER_SLOT_SIZE 512
@@ -90,6 +95,9 @@ vmf_owner_record_decode(const guint8 *slot, gsize size, VmfOwnerRecord *record, 
  */
 gboolean vmf_owner_record_decode_file(const guint8 *bytes, gsize size, const char *vm_uuid,
                                       VmfOwnerRecord *record, guint *slot_index, GError **error);
+
+/** vmf_owner_record_is_settled() - whether both slots of a file are valid, and say the same */
+gboolean vmf_owner_record_is_settled(const guint8 *bytes, gsize size);
 
 /**
  * vmf_owner_record_names() - whether the record names this account and boot as owner with @epoch

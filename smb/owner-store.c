@@ -28,6 +28,7 @@ read_file(VmfShareFile *file, const VmfDiskList *list, const char *account, VmfO
         return TRUE;
     store->present = vmf_owner_record_decode_file(bytes, size, list->vm_uuid, &store->record,
                                                   &store->slot, error);
+    store->settled = store->present && vmf_owner_record_is_settled(bytes, size);
     return store->present;
 }
 
@@ -115,13 +116,13 @@ write_first(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskList *l
 }
 
 static gboolean
-write_other_slot(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskList *list,
-                 const char *account, VmfOwnerRecord *record, GError **error)
+write_slot(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskList *list,
+           const char *account, guint slot, const VmfOwnerRecord *next, GError **error)
 {
     guint8 bytes[VMF_OWNER_SLOT_SIZE];
-    guint slot = 1 - store->slot;
-    record->sequence = store->record.sequence + 1;
-    if (!vmf_owner_record_encode(record, bytes, error))
+    VmfOwnerRecord record = *next;
+    record.sequence = store->record.sequence + 1;
+    if (!vmf_owner_record_encode(&record, bytes, error))
         return FALSE;
     VmfShareAnswer answer = vmf_share_write(store->file, bytes, sizeof bytes,
                                             slot * VMF_OWNER_SLOT_SIZE);
@@ -129,7 +130,43 @@ write_other_slot(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskLi
         answer = vmf_share_flush(store->file);
     if (answer.status != VMF_SHARE_OK)
         return fail(session, answer, "cannot write owner record", list, account, TRUE, error);
+    store->settled = slot != store->slot && next == &store->record;
     store->slot = slot;
+    store->record = record;
+    return TRUE;
+}
+
+gboolean
+vmf_owner_store_settle(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskList *list,
+                       const char *account, GError **error)
+{
+    return store->settled ||
+           write_slot(session, store, list, account, 1 - store->slot, &store->record, error);
+}
+
+/* Which slot, and why: owner-record.h */
+static gboolean
+write_either_slot(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskList *list,
+                  const char *account, const VmfOwnerRecord *next, GError **error)
+{
+    if (next->epoch <= store->record.epoch + 1)
+        return write_slot(session, store, list, account, 1 - store->slot, next, error);
+    return vmf_owner_store_settle(session, store, list, account, error) &&
+           write_slot(session, store, list, account, store->slot, next, error);
+}
+
+gboolean
+vmf_owner_store_write_once(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskList *list,
+                           const char *account, const VmfOwnerRecord *next, GError **error)
+{
+    if (store->present)
+        return write_either_slot(session, store, list, account, next, error);
+    VmfOwnerRecord record = *next;
+    if (!write_first(session, store, list, account, &record, error))
+        return FALSE;
+    store->record = record;
+    store->present = TRUE;
+    store->settled = TRUE;
     return TRUE;
 }
 
@@ -137,15 +174,14 @@ gboolean
 vmf_owner_store_write(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskList *list,
                       const char *account, const VmfOwnerRecord *next, GError **error)
 {
-    VmfOwnerRecord record = *next;
-    gboolean written = store->present
-                           ? write_other_slot(session, store, list, account, &record, error)
-                           : write_first(session, store, list, account, &record, error);
-    if (!written)
+    GError *cause = NULL;
+    if (!vmf_owner_store_write_once(session, store, list, account, next, error))
         return FALSE;
-    store->record = record;
-    store->present = TRUE;
-    return TRUE;
+    if (vmf_owner_store_settle(session, store, list, account, &cause))
+        return TRUE;
+    cause->code = VMF_ERROR_UNREACHABLE; /* whyever: the record may say @next by now */
+    g_propagate_error(error, cause);
+    return FALSE;
 }
 
 void

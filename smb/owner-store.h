@@ -17,6 +17,7 @@ typedef struct {
     gboolean present;
     VmfOwnerRecord record; /* the current one, if present */
     guint slot;            /* where it is */
+    gboolean settled;      /* the other slot says the same */
 } VmfOwnerStore;
 
 /**
@@ -41,15 +42,33 @@ gboolean vmf_owner_store_read_again(VmfOwnerStore *store, const VmfDiskList *lis
                                     const char *account, GError **error);
 
 /**
- * vmf_owner_store_write() - make @next the record, in the other slot, durable when answered
+ * vmf_owner_store_write() - make @next the record, in both slots, durable when answered
  * @next: its sequence is set here; the first record makes folder and file
  *
- * Returns: %FALSE: @store is unchanged. VMF_ERROR_UNREACHABLE: no answer, the record may or may
- *   not say @next; any other code: it does not.
+ * Returns: %FALSE with VMF_ERROR_UNREACHABLE: the record may or may not say @next, and what it says
+ *   now need not last; any other code: it does not.
  */
 gboolean
 vmf_owner_store_write(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskList *list,
                       const char *account, const VmfOwnerRecord *next, GError **error);
+
+/**
+ * vmf_owner_store_write_once() - make @next the record, in one slot
+ *
+ * For a handover, where each write lengthens the guest's pause: vmf_owner_store_settle() has to
+ * follow soon. Errors as vmf_owner_store_write().
+ */
+gboolean
+vmf_owner_store_write_once(VmfShareSession *session, VmfOwnerStore *store, const VmfDiskList *list,
+                           const char *account, const VmfOwnerRecord *next, GError **error);
+
+/**
+ * vmf_owner_store_settle() - have the current record in both slots; nothing to do if it is
+ *
+ * Returns: as vmf_owner_store_write()
+ */
+gboolean vmf_owner_store_settle(VmfShareSession *session, VmfOwnerStore *store,
+                                const VmfDiskList *list, const char *account, GError **error);
 
 /** vmf_owner_store_close() - let the file go; nothing to do when there is none */
 void vmf_owner_store_close(VmfOwnerStore *store);

@@ -19,9 +19,6 @@ const SimFlaw sim_flaws[] = {
     {"no-disk-process", "I5", "", BIT(KILL_DISKS), "nobody starts a disk process that died again"},
     {"old-journal", "", "", OLD_JOURNAL,
      "a journal that was set back is believed where the record should be asked"},
-    {"late-claim-before-settling", "I4", ", late", ANY,
-     "a lost claim of the destination lands after the source took the VM back and before it wrote "
-     "the record's other slot: 50 ms, or a whole quarantine when its session breaks meanwhile"},
     {"unreachable-taken-for-silence", "I5", "", LIBVIRTD,
      "mended for single faults; left: a libvirtd killed beside two other faults, seed 78570"},
     {"await-after-reboot", "I5", "", BIT(POWER),
@@ -40,14 +37,9 @@ const SimFlaw sim_flaws[] = {
      "a connection that ends while Offer is in vmf_incoming_new() leaves a move that nobody ends"},
     {"journal-cannot-be-written", "abort", "", BIT(JOURNAL),
      "recovery with a journal that cannot be written runs into the state table's assertion"},
-    {"full-write-not-drained", "I3", "last write is not in it", BIT(DISK_FULL),
-     "a write that waits for room on the share is not waited for by the drain (only if QEMU does "
-     "not wait for it either)"},
     {"gate-never-opens", "I5", "gate of the host that runs the guest", VMFERRYD | BIT(POWER),
      "a restarted destination whose Take fails lets the guest run all the same, and nobody opens "
      "its gate later"},
-    {"settle-spins", "I5", "it goes on without end", ANY,
-     "a release within 50 ms of its claim leaves the disk process spinning until it is ended"},
 };
 const guint sim_n_flaws = G_N_ELEMENTS(sim_flaws);
 

@@ -98,8 +98,7 @@ RULES = [
      [("src/migrate/recover.c", "    if (incoming->state < VMF_STATE_ALLOCATED)",
        "    if (OFF || incoming->state < VMF_STATE_ALLOCATED)")]),
     ("settle-record", "a new owner writes the record's other slot as well",
-     [("smb/disk-set-recover.c", "    set->settle_at = g_get_monotonic_time() + SETTLE_DELAY_US;\n    if (set->wake",
-       "    if (OFF)\n        return;\n    set->settle_at = g_get_monotonic_time() + SETTLE_DELAY_US;\n    if (set->wake")]),
+     [("smb/owner-store.c", "    return store->settled ||", "    return OFF || store->settled ||")]),
 ]
 
 

@@ -113,16 +113,6 @@ work_until_state(const Lab *lab, guint host, VmfGateState state)
     }
 }
 
-void
-settle(const Lab *lab, guint host)
-{
-    guint before = memory_server_count(lab->server, MEMORY_WRITE_RECORD);
-    while (memory_server_count(lab->server, MEMORY_WRITE_RECORD) == before) {
-        vmf_disk_set_work(lab->sets[host]);
-        g_usleep(200);
-    }
-}
-
 /* --- the guest --- */
 
 int

@@ -45,8 +45,6 @@ VmfOwnerRecord record_of(const Lab *lab);
 void assert_record(const Lab *lab, const char *account, guint64 epoch, VmfOwnerState state);
 /* the owner thread of @host works until its gate is in @state */
 void work_until_state(const Lab *lab, guint host, VmfGateState state);
-/* until the record's second slot is written, too */
-void settle(const Lab *lab, guint host);
 
 /* ---- the guest ---- */
 

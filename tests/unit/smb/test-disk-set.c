@@ -92,14 +92,12 @@ test_claim_lost(void)
         Lab lab = lab_new(0);
         own(&lab, 0, "", 0, 1);
         g_assert_cmpint(write_now(&lab, 0, 0, 0, 1), ==, 0);
-        settle(&lab, 0);
         release(&lab, 0);
         memory_server_set_fault(lab.server, "HV2$", MEMORY_WRITE_RECORD, faults[i], 0);
         assert_fails(claim(&lab, 1, SID1, 1, 2, &error), VMF_ERROR_UNREACHABLE);
         g_assert_cmpuint(gate_of(&lab, 1).epoch, ==, 0);
         own(&lab, 1, SID1, 1, 2);
         assert_record(&lab, "HV2$", 2, VMF_OWNER_RUNNING);
-        settle(&lab, 1);
         memory_server_land_late_writes(lab.server);
         assert_record(&lab, "HV2$", 2, VMF_OWNER_RUNNING);
         g_assert_cmpint(write_now(&lab, 1, 0, 0, 2), ==, 0);
@@ -114,12 +112,10 @@ test_late_claim_loses(void)
 {
     Lab lab = lab_new(0);
     own(&lab, 0, "", 0, 1);
-    settle(&lab, 0);
     release(&lab, 0);
     memory_server_set_fault(lab.server, "HV2$", MEMORY_WRITE_RECORD, MEMORY_LOSE_LATE, 0);
     assert_fails(claim(&lab, 1, SID1, 1, 2, &error), VMF_ERROR_UNREACHABLE);
     own(&lab, 0, SID1, 1, 3);
-    settle(&lab, 0);
     g_assert_cmpuint(memory_server_land_late_writes(lab.server), ==, 1);
     assert_record(&lab, "HV1$", 3, VMF_OWNER_RUNNING);
     memory_server_break(lab.server, "HV1$");
@@ -127,6 +123,79 @@ test_late_claim_loses(void)
     work_until_state(&lab, 0, VMF_GATE_OPEN);
     g_assert_cmpint(write_now(&lab, 0, 0, 0, 9), ==, 0);
     release(&lab, 0);
+    lab_clear(&lab);
+}
+
+/* It lands while the source takes its VM back: after its first write, before its second. */
+static void
+test_late_claim_between_two_writes(void)
+{
+    Lab lab = lab_new(60000);
+    own(&lab, 0, "", 0, 1);
+    release(&lab, 0);
+    memory_server_set_fault(lab.server, "HV2$", MEMORY_WRITE_RECORD, MEMORY_LOSE_LATE, 0);
+    assert_fails(claim(&lab, 1, SID1, 1, 2, &error), VMF_ERROR_UNREACHABLE);
+    memory_server_set_fault(lab.server, "HV1$", MEMORY_WRITE_RECORD, MEMORY_LOSE_BEFORE, 1);
+    assert_fails(claim(&lab, 0, SID1, 1, 3, &error), VMF_ERROR_UNREACHABLE);
+    g_assert_cmpuint(memory_server_land_late_writes(lab.server), ==, 1);
+    assert_record(&lab, "HV1$", 3, VMF_OWNER_RUNNING);
+    own(&lab, 0, SID1, 1, 3); /* said again: the second write follows */
+    assert_record(&lab, "HV1$", 3, VMF_OWNER_RUNNING);
+    release(&lab, 0);
+    lab_clear(&lab);
+}
+
+/* It lands after all that, when the VM moves again: between the next claim and its second slot. */
+static void
+test_late_claim_of_the_move_before(void)
+{
+    Lab lab = lab_new(0);
+    own(&lab, 0, "", 0, 1);
+    release(&lab, 0);
+    memory_server_set_fault(lab.server, "HV2$", MEMORY_WRITE_RECORD, MEMORY_LOSE_LATE, 0);
+    assert_fails(claim(&lab, 1, SID1, 1, 2, &error), VMF_ERROR_UNREACHABLE);
+    own(&lab, 0, SID1, 1, 3);
+    release(&lab, 0);
+    guint writes = memory_server_count(lab.server, MEMORY_WRITE_RECORD);
+    g_assert_true(claim(&lab, 1, SID1, 3, 4, NULL));
+    g_assert_cmpuint(memory_server_count(lab.server, MEMORY_WRITE_RECORD), ==, writes + 1);
+    g_assert_cmpuint(memory_server_land_late_writes(lab.server), ==, 1);
+    assert_record(&lab, "HV2$", 4, VMF_OWNER_RUNNING);
+    g_assert_true(vmf_disk_set_open_gate(lab.sets[1], 4, NULL));
+    release(&lab, 1); /* settles it */
+    g_autoptr(GBytes) file = memory_server_content(lab.server, RECORD_PATH);
+    g_assert_true(
+        vmf_owner_record_is_settled(g_bytes_get_data(file, NULL), g_bytes_get_size(file)));
+    lab_clear(&lab);
+}
+
+/* The owner's record stands in one slot only: what is made good before the quarantine, not after. */
+static void
+test_settled_before_quarantine(void)
+{
+    Lab lab = lab_new(60000);
+    own(&lab, 0, "", 0, 1);
+    memory_server_set_fault(lab.server, "HV1$", MEMORY_WRITE_RECORD, MEMORY_LOSE_BEFORE, 1);
+    assert_fails(claim(&lab, 0, SID1, 1, 3, &error), VMF_ERROR_UNREACHABLE);
+    g_assert_cmpint(gate_of(&lab, 0).state, ==, VMF_GATE_FENCED);
+    vmf_disk_set_work(lab.sets[0]);
+    g_autofree gchar *trouble = vmf_disk_set_trouble(lab.sets[0]);
+    g_assert_nonnull(strstr(trouble, "waiting 60000 ms"));
+    g_autoptr(GBytes) file = memory_server_content(lab.server, RECORD_PATH);
+    g_assert_true(
+        vmf_owner_record_is_settled(g_bytes_get_data(file, NULL), g_bytes_get_size(file)));
+    assert_record(&lab, "HV1$", 3, VMF_OWNER_RUNNING);
+    lab_clear(&lab);
+}
+
+/* The record's file is still open after a claim: nothing of that is due when all is released. */
+static void
+test_release_soon_after_claim(void)
+{
+    Lab lab = lab_new(0);
+    own(&lab, 0, "", 0, 1);
+    release(&lab, 0);
+    g_assert_cmpint(vmf_disk_set_work(lab.sets[0]), ==, G_MAXINT64);
     lab_clear(&lab);
 }
 
@@ -207,7 +276,6 @@ test_open_gate_tampered(void)
 {
     Lab lab = lab_new(0);
     own(&lab, 1, "", 0, 1);
-    settle(&lab, 1);
     release(&lab, 1);
     g_autoptr(GBytes) old = memory_server_content(lab.server, RECORD_PATH);
     g_assert_true(claim(&lab, 0, SID2, 1, 2, NULL));
@@ -251,7 +319,6 @@ test_release_drains(void)
 {
     Lab lab = lab_new(0);
     own(&lab, 0, "", 0, 1);
-    settle(&lab, 0);
     memory_server_set_hold(lab.server, MEMORY_WRITE_DISK, TRUE);
     Write running = write_of(&lab, 0, 0, 1, 0x21);
     start(&running);
@@ -302,7 +369,6 @@ test_close_lost(void)
         for (MemoryFault fault = MEMORY_LOSE_BEFORE; fault <= MEMORY_LOSE_AFTER; fault++) {
             Lab lab = lab_new(0);
             own(&lab, 0, "", 0, 1);
-            settle(&lab, 0);
             memory_server_set_fault(lab.server, "HV1$", MEMORY_CLOSE_DISK, fault, skip);
             assert_fails(vmf_disk_set_release(lab.sets[0], NULL, NULL, &error),
                          VMF_ERROR_UNREACHABLE);
@@ -340,7 +406,6 @@ test_stop_lost(void)
     for (MemoryFault fault = MEMORY_LOSE_BEFORE; fault <= MEMORY_LOSE_LATE; fault++) {
         Lab lab = lab_new(1);
         own(&lab, 0, "", 0, 1);
-        settle(&lab, 0);
         memory_server_set_fault(lab.server, "HV1$", MEMORY_WRITE_RECORD, fault, 0);
         assert_fails(vmf_disk_set_release(lab.sets[0], &stopped, NULL, &error),
                      VMF_ERROR_UNREACHABLE);
@@ -520,10 +585,8 @@ test_set_back(void)
 {
     Lab lab = lab_new(0);
     own(&lab, 0, "", 0, 1);
-    settle(&lab, 0);
     g_autoptr(GBytes) old = memory_server_content(lab.server, RECORD_PATH);
     own(&lab, 0, SID1, 1, 3);
-    settle(&lab, 0);
     g_autoptr(GBytes) new = memory_server_content(lab.server, RECORD_PATH);
     memory_server_set_content(lab.server, RECORD_PATH, g_bytes_get_data(old, NULL), 1024);
     memory_server_break(lab.server, "HV1$");
@@ -576,6 +639,26 @@ test_full(void)
     g_assert_cmpint(finish(&write), ==, 0);
     g_autofree gchar *after = vmf_disk_set_trouble(lab.sets[0]);
     g_assert_cmpstr(after, ==, "");
+    release(&lab, 0);
+    lab_clear(&lab);
+}
+
+/* What has no room is not written: it is not released either, and nobody waits for it. */
+static void
+test_full_is_not_released(void)
+{
+    Lab lab = lab_new(0);
+    own(&lab, 0, "", 0, 1);
+    memory_server_set_fault(lab.server, "HV1$", MEMORY_WRITE_DISK, MEMORY_FULL, 0);
+    Write write = write_of(&lab, 0, 0, 7, 0x77);
+    start(&write);
+    wait_until_waiting(&lab, 0, 1);
+    g_autoptr(GError) error = NULL;
+    g_assert_false(vmf_disk_set_release(lab.sets[0], NULL, NULL, &error));
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
+    g_assert_nonnull(strstr(error->message, "make room"));
+    g_assert_cmpint(gate_of(&lab, 0).state, ==, VMF_GATE_OPEN);
+    g_assert_cmpint(finish(&write), ==, 0);
     release(&lab, 0);
     lab_clear(&lab);
 }
@@ -639,14 +722,14 @@ test_rotation_lost(void)
             for (guint host = 0; host < 2; host++)
                 lab.sets[host] = make_set(lab.server, host, 0, NULL);
             own(&lab, 0, "", 0, 1);
-            settle(&lab, 0);
             memory_server_set_ticket(lab.server, now, now + 36000);
             memory_server_set_fault(lab.server, "HV1$", kinds[i], MEMORY_LOSE_BEFORE, skip);
             while (vmf_disk_set_facts(lab.sets[0]).ticket_end < now + 1000 ||
                    gate_of(&lab, 0).state != VMF_GATE_OPEN) {
                 vmf_disk_set_work(lab.sets[0]);
                 g_usleep(200);
-                if (vmf_disk_set_facts(lab.sets[0]).ticket_end == now + 100)
+                if (vmf_disk_set_facts(lab.sets[0]).ticket_end == now + 100 &&
+                    gate_of(&lab, 0).state == VMF_GATE_OPEN)
                     break; /* making the new session failed: tried again later */
             }
             g_assert_cmpint(write_now(&lab, 0, 0, 2, 0x32), ==, 0);
@@ -702,6 +785,12 @@ main(int argc, char **argv)
     g_test_add_func("/disk-set/claim/all-or-nothing", test_claim_all_or_nothing);
     g_test_add_func("/disk-set/claim/answer-lost", test_claim_lost);
     g_test_add_func("/disk-set/claim/late-one-loses", test_late_claim_loses);
+    g_test_add_func("/disk-set/claim/late-one-between-two-writes",
+                    test_late_claim_between_two_writes);
+    g_test_add_func("/disk-set/claim/late-one-of-the-move-before",
+                    test_late_claim_of_the_move_before);
+    g_test_add_func("/disk-set/claim/settled-before-quarantine", test_settled_before_quarantine);
+    g_test_add_func("/disk-set/release/soon-after-claim", test_release_soon_after_claim);
     g_test_add_func("/disk-set/claim/while-held", test_claim_again_while_held);
     g_test_add_func("/disk-set/claim/stopped-is-anybodys", test_stopped_is_anybodys);
     g_test_add_func("/disk-set/open-gate/epoch", test_open_gate);
@@ -722,6 +811,7 @@ main(int argc, char **argv)
     g_test_add_func("/disk-set/loss/share-set-back", test_set_back);
     g_test_add_func("/disk-set/loss/while-closed", test_loss_while_closed);
     g_test_add_func("/disk-set/full/waits", test_full);
+    g_test_add_func("/disk-set/full/is-not-released", test_full_is_not_released);
     g_test_add_func("/disk-set/rotation/in-time", test_rotation);
     g_test_add_func("/disk-set/rotation/any-request-lost", test_rotation_lost);
     g_test_add_func("/disk-set/files/replaced", test_files);

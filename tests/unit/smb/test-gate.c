@@ -255,7 +255,67 @@ test_end(void)
     vmf_gate_end(gate);
     g_assert_cmpint(finish(&write), ==, VMF_PASS_GONE);
     g_assert_cmpint(enter_now(gate, VMF_GATE_READ), ==, VMF_PASS_GONE);
-    vmf_gate_pause(gate, 60000); /* returns at once */
+}
+
+typedef struct {
+    VmfGate *gate;
+    VmfGateLease lease;
+    atomic_int room;
+} Stalled;
+
+static gpointer
+write_without_room(gpointer data)
+{
+    Stalled *mine = data;
+    VmfGatePass pass = vmf_gate_enter(mine->gate, &mine->lease, VMF_GATE_WRITE);
+    g_assert_cmpint(pass, ==, VMF_PASS_OWNER);
+    while (!atomic_load(&mine->room) && vmf_gate_stall(mine->gate, &mine->lease, 60000))
+        continue;
+    vmf_gate_leave(mine->gate);
+    return NULL;
+}
+
+/* A request that has passed and cannot be carried out: no drain, and none waits for it. */
+static void
+test_stalled(void)
+{
+    g_autoptr(VmfGate) gate = vmf_gate_new();
+    own_and_open(gate, 1);
+    Stalled write = {.gate = gate};
+    vmf_gate_lease_init(gate, &write.lease, NULL, NULL);
+    GThread *thread = g_thread_new("stalled", write_without_room, &write);
+    wait_until_waiting(gate, 1);
+    g_assert_cmpuint(vmf_gate_facts(gate).in_flight, ==, 0);
+    g_assert_cmpint(vmf_gate_drain(gate, 60000), ==, VMF_DRAIN_STALLED);
+    g_assert_cmpint(vmf_gate_facts(gate).state, ==, VMF_GATE_OPEN);
+    vmf_gate_fence(gate); /* its session has broken: it goes back to the gate */
+    g_thread_join(thread);
+    g_assert_true(vmf_gate_unfence(gate, 1));
+    release(gate);
+}
+
+/* Stalled while the gate drains already */
+static gpointer
+drain_it(gpointer gate)
+{
+    return GINT_TO_POINTER(vmf_gate_drain(gate, 60000));
+}
+
+static void
+test_stalls_while_draining(void)
+{
+    g_autoptr(VmfGate) gate = vmf_gate_new();
+    own_and_open(gate, 1);
+    VmfGateLease lease;
+    vmf_gate_lease_init(gate, &lease, NULL, NULL);
+    g_assert_cmpint(vmf_gate_enter(gate, &lease, VMF_GATE_WRITE), ==, VMF_PASS_OWNER);
+    GThread *drainer = g_thread_new("drain", drain_it, gate);
+    while (vmf_gate_facts(gate).state != VMF_GATE_DRAINING)
+        g_thread_yield();
+    g_assert_true(vmf_gate_stall(gate, &lease, 100));
+    g_assert_cmpint(GPOINTER_TO_INT(g_thread_join(drainer)), ==, VMF_DRAIN_STALLED);
+    vmf_gate_leave(gate);
+    release(gate);
 }
 
 static void
@@ -352,6 +412,8 @@ main(int argc, char **argv)
     g_test_add_func("/gate/lease/continuous-goes-on", test_continuous_lease);
     g_test_add_func("/gate/lease/dead-client-is-gone", test_dead_client);
     g_test_add_func("/gate/offline/reads-wait", test_offline);
+    g_test_add_func("/gate/stall/no-drain", test_stalled);
+    g_test_add_func("/gate/stall/while-draining", test_stalls_while_draining);
     g_test_add_func("/gate/end/all-gone", test_end);
     g_test_add_func("/gate/names/round-trip", test_names);
     g_test_add_func("/gate/storm/no-pass-spans-owners", test_storm);
