@@ -10,9 +10,10 @@
 #include "src/migrate/peer-link.h"
 #include "src/migrate/vm-disks.h"
 
-#define CLAIM_TRY_MS         1000
-#define DEAD_CLIENT_MARGIN_S 60
-#define DEFAULT_QUARANTINE_S 30 /* as of the disk process (disk-client.h) */
+#define CLAIM_TRY_MS          1000
+#define DEAD_CLIENT_MARGIN_S  15
+#define DEFAULT_DEAD_CLIENT_S 120 /* where nobody has stated it */
+#define DEFAULT_QUARANTINE_S  30  /* as of the disk process (disk-client.h) */
 
 typedef struct {
     const VmfContext *context;
@@ -105,7 +106,9 @@ read_rules(TakeOver *job)
         guint quarantine_s = rule ? rule->quarantine_seconds : 0;
         job->quarantine_s = MAX(job->quarantine_s,
                                 quarantine_s ? quarantine_s : DEFAULT_QUARANTINE_S);
-        job->dead_client_s = MAX(job->dead_client_s, rule ? rule->dead_client_seconds : 0);
+        guint dead_client_s = rule ? rule->dead_client_seconds : 0;
+        job->dead_client_s = MAX(job->dead_client_s,
+                                 dead_client_s ? dead_client_s : DEFAULT_DEAD_CLIENT_S);
     }
 }
 

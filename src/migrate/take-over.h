@@ -33,7 +33,7 @@ typedef void (*VmfTakeOverTell)(const char *text, gpointer data);
  * vmf_take_over() - @vm: name, UUID, or the smb:// URL of the VM's folder
  *
  * Blocks, for as long as the share's administrator says that the server keeps a dead client's
- * locks and its writes may land, and a minute more.
+ * locks and its writes may land, and a little more.
  *
  * Returns: (transfer full): what was done, in a sentence.
  *   VMF_ERROR_CONFIG       no such VM on the shares, it runs here, its definition does not fit this
