@@ -30,6 +30,8 @@
  * @run_dir:     NULL: /run/vmferry; the process lives in @run_dir/@vm_uuid, which is made (0711,
  *               owned by @run_uid)
  * @ccache:      file ticket cache, readable by @run_uid; NULL: @run_dir/smb.cc
+ * @resume:      take up what a killed disk process of this VM had, as after a lost session; nothing to
+ *               take up: as without
  * @quarantine_ms: how long an unanswered write is waited for after a lost session; 0: 30 s
  * @run_uid, @run_gid: whom the process runs as
  * @qemu_uid, @qemu_gid: whom the NBD socket belongs to (0600)
@@ -44,6 +46,7 @@ typedef struct {
     const char *nbdkit_path;
     const char *run_dir;
     const char *ccache;
+    gboolean resume;
     guint quarantine_ms;
     uid_t run_uid;
     gid_t run_gid;

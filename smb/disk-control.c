@@ -222,6 +222,17 @@ verb_read_file(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *para
                   error);
 }
 
+static gboolean
+tell_ending(gpointer data)
+{
+    VmfDiskControl *self = data;
+    vmf_dbus_disk1_emit_ending(self->skeleton);
+    for (guint i = 0; i < self->connections->len; i++)
+        g_dbus_connection_flush_sync(self->connections->pdata[i], NULL, NULL);
+    self->quit();
+    return G_SOURCE_REMOVE;
+}
+
 static void
 verb_quit(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
 {
@@ -237,7 +248,7 @@ verb_quit(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameter
         connection = g_object_ref(g_dbus_method_invocation_get_connection(call));
     g_dbus_method_invocation_return_value(call, NULL);
     g_dbus_connection_flush_sync(connection, NULL, NULL);
-    self->quit();
+    vmf_runner_do(&self->control, tell_ending, self); /* the connections are that thread's */
 }
 
 /* --- D-Bus, on the control thread --- */

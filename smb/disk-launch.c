@@ -150,6 +150,8 @@ make_arguments(const Start *start)
     add(argv, "owner-sid=%s", launch->owner_sid);
     add(argv, "log=%s/disk.log", start->folder);
     add(argv, "ready-fd=%d", READY_FD);
+    if (launch->resume)
+        add(argv, "resume=yes");
     if (launch->quarantine_ms != 0)
         add(argv, "quarantine-ms=%u", launch->quarantine_ms);
     for (guint i = 0; i < launch->n_disks; i++)

@@ -10,7 +10,8 @@
  * become a daemon.
  *
  * Failure model. Killed: the file server drops its handles, the guest's requests fail (QEMU
- * pauses the guest: error_policy=stop). The share in trouble: requests wait (disk-set.h); no
+ * pauses the guest: error_policy=stop), vmferryd starts another one that takes up what this one had
+ * (disk-ledger.h), and lets the guest go on. The share in trouble: requests wait (disk-set.h); no
  * error reaches the guest, except ESHUTDOWN to a client that has hung up, that belongs to an
  * ownership long ended, or when the process is told to end.
  */
@@ -41,11 +42,13 @@ static struct {
     VmfDiskSpec disks[VMF_MAX_DISKS];
     guint n_disks;
     guint quarantine_ms;
+    int resume;
     int ready_fd;
 } parameters = {.quarantine_ms = DEFAULT_QUARANTINE_MS, .ready_fd = -1};
 
 static VmfDiskSet *set;
 static VmfDiskControl *control;
+static VmfDiskLedger *ledger;
 
 typedef struct {
     guint disk;
@@ -97,6 +100,10 @@ plugin_config(const char *key, const char *value)
         return add_disk(value);
     if (strcmp(key, "quarantine-ms") == 0)
         return nbdkit_parse_unsigned(key, value, &parameters.quarantine_ms);
+    if (strcmp(key, "resume") == 0) {
+        parameters.resume = nbdkit_parse_bool(value);
+        return parameters.resume < 0 ? -1 : 0;
+    }
     if (strcmp(key, "ready-fd") == 0)
         return nbdkit_parse_int(key, value, &parameters.ready_fd);
     nbdkit_error("unknown parameter '%s'", key);
@@ -125,6 +132,7 @@ plugin_config_complete(void)
     "owner-sid=SID        its SID\n"                                                               \
     "disk=TARGET:FORMAT:smb://SERVER/SHARE/PATH   a disk; may be given again\n"                    \
     "quarantine-ms=N      how long a lost write may still land (30000)\n"                          \
+    "resume=BOOL          take up the disks as the killed process before this one had them\n"      \
     "log=FILE             where messages go\n"                                                     \
     "ready-fd=N           a pipe that is told whether it came up"
 
@@ -178,6 +186,12 @@ come_up(GError **error)
         vmf_disk_list_free(list);
         return FALSE;
     }
+    ledger = vmf_disk_ledger_map(work_dir, boot_id, error);
+    if (ledger == NULL) {
+        vmf_share_free(share);
+        vmf_disk_list_free(list);
+        return FALSE;
+    }
     control = vmf_disk_control_new(nbdkit_shutdown);
     const VmfDiskSetConfig config = {
         .list = list,
@@ -186,6 +200,8 @@ come_up(GError **error)
         .owner_sid = parameters.owner_sid,
         .boot_id = boot_id,
         .quarantine_ms = parameters.quarantine_ms,
+        .ledger = ledger,
+        .resume = parameters.resume,
         .changed = vmf_disk_control_changed,
         .wake = vmf_disk_control_wake,
         .data = control,
@@ -213,6 +229,7 @@ plugin_cleanup(void)
         vmf_gate_end(vmf_disk_set_gate(set));
     g_clear_pointer(&control, vmf_disk_control_free);
     g_clear_pointer(&set, vmf_disk_set_free);
+    g_clear_pointer(&ledger, vmf_disk_ledger_unmap);
 }
 
 /* --- clients --- */

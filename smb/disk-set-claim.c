@@ -91,6 +91,7 @@ compare_and_set(VmfDiskSet *set, Claim *claim, GError **error)
     if (claim->continuous && set->maybe_epoch == store->record.epoch)
         set->last_epoch = set->maybe_epoch; /* that one was written, and this one may be not */
     set->maybe_epoch = claim->next->epoch;
+    set->ledger->maybe_epoch = set->maybe_epoch;
     set->maybe_continuous = claim->continuous;
     set->gave_up = FALSE;
     if (claim->handover ? vmf_owner_store_write_once(session->share, store, set->list, set->account,
@@ -152,7 +153,7 @@ move_on(VmfDiskSet *set, Claim *claim, GError **error)
                   compare_and_set(set, claim, error);
     claim->times.record_us = vmf_microseconds_since(&mark);
     if (!ok && session->share->dead && set->maybe_epoch != 0)
-        set->late_write_possible = TRUE;
+        vmf_disk_set_note_late(set, TRUE);
     if (!ok && !(session->store.present &&
                  vmf_disk_set_names_me(set, &session->store.record, set->last_epoch)))
         vmf_disk_set_note_lost(set); /* R2 does not hold any more: let the recovery judge */
@@ -232,10 +233,13 @@ vmf_disk_set_claim(VmfDiskSet *set, const VmfOwnerExpect *expected, const VmfOwn
                      strcmp(expected->owner_sid, set->owner_sid) != 0;
     if (again ? !move_on(set, &claim, error) : !acquire_patiently(set, &claim, wait_ms, error))
         return FALSE;
-    if (!again)
+    if (!again) {
         set->written_since_open = 0;
+        set->ledger->written = FALSE;
+    }
     set->maybe_epoch = 0;
     set->last_epoch = next->epoch;
+    vmf_disk_set_write_ledger(set, gate.state == VMF_GATE_OPEN ? next->epoch : 0, 0);
     vmf_gate_own(set->gate, next->epoch, claim.continuous);
     vmf_disk_set_plan_tidying(set);
     vmf_disk_set_note_change(set);
@@ -302,8 +306,11 @@ vmf_disk_set_open_gate(VmfDiskSet *set, guint64 epoch, GError **error)
         vmf_disk_set_note_if_lost(set);
         return FALSE;
     }
+    vmf_disk_set_write_ledger(set, epoch, 0);
     gboolean opened = vmf_gate_open(set->gate, epoch);
     g_assert(opened); /* this thread alone moves a closed gate */
+    if (set->late_write_possible)
+        vmf_disk_set_note_lost(set); /* a predecessor's: the recovery waits for it, and opens */
     vmf_disk_set_note_change(set);
     return TRUE;
 }

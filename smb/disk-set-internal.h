@@ -41,6 +41,8 @@ struct _VmfDiskSet {
     GQueue unanswered;         /* of VmfUnansweredWrite, oldest first */
     GCond unanswered_changed;
     gboolean late_write_possible; /* a write was lost since the disks were last held in peace */
+    VmfDiskLedger *ledger;
+    VmfDiskLedger no_ledger; /* where it points when there is none */
 
     GMutex trouble_lock;
     gchar *trouble;
@@ -72,6 +74,15 @@ struct _VmfDiskSet {
 void vmf_disk_set_say(VmfDiskSet *set, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 void vmf_disk_set_note_change(VmfDiskSet *set);
+
+/** vmf_disk_set_note_late() - whether an unanswered write may still land; under the share lock */
+void vmf_disk_set_note_late(VmfDiskSet *set, gboolean possible);
+
+/**
+ * vmf_disk_set_write_ledger() - as whom a successor would have to go on; after each change of that
+ *   and before what depends on it
+ */
+void vmf_disk_set_write_ledger(VmfDiskSet *set, guint64 epoch, guint64 maybe_epoch);
 
 /**
  * vmf_disk_set_note_lost() - the current session is lost: fence, and have it recovered
@@ -142,6 +153,9 @@ gboolean vmf_disk_set_peek(VmfDiskSet *set, VmfDiskSession *session, gboolean *p
 void vmf_disk_set_drop_unanswered(VmfDiskSet *set);
 
 /* --- disk-set-recover.c --- */
+
+/** vmf_disk_set_resume() - go on as the predecessor would have after a lost session */
+void vmf_disk_set_resume(VmfDiskSet *set);
 
 /** vmf_disk_set_plan_tidying() - settle the record and close its file soon: not in the guest's pause */
 void vmf_disk_set_plan_tidying(VmfDiskSet *set);

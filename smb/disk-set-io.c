@@ -92,13 +92,16 @@ write_once(VmfDiskSet *set, VmfUnansweredWrite *write)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->share_lock);
     VmfShareFile *file = file_for(set, VMF_PASS_OWNER, write->disk);
-    VmfShareAnswer answer = file != NULL
-                                ? vmf_share_write(file, write->buffer, write->count, write->offset)
-                                : not_sent;
+    VmfShareAnswer answer = not_sent;
+    if (file != NULL) {
+        set->ledger->written = TRUE;
+        set->ledger->late_since = g_get_monotonic_time();
+        answer = vmf_share_write(file, write->buffer, write->count, write->offset);
+        vmf_disk_set_note_late(set, answer.status == VMF_SHARE_LOST || set->late_write_possible);
+    }
     if (vmf_share_is_lost(answer))
         vmf_disk_set_note_lost(set);
     if (answer.status == VMF_SHARE_LOST) {
-        set->late_write_possible = TRUE;
         g_queue_push_tail(&set->unanswered, write);
         set->n_unanswered++;
     }

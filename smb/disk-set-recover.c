@@ -236,8 +236,8 @@ quarantine_end(VmfDiskSet *set)
     if (set->quarantine_until == 0) {
         set->quarantine_until = g_get_monotonic_time() + (gint64)set->quarantine_ms * 1000;
         vmf_disk_set_say(set,
-                         "a write was not answered when the session broke; an old copy of it may "
-                         "still land: waiting %u ms before it is made again",
+                         "a write was not answered when the connection ended; an old copy of it "
+                         "may still land: waiting %u ms before any other is made",
                          set->quarantine_ms);
     }
     return g_get_monotonic_time() < set->quarantine_until ? set->quarantine_until : 0;
@@ -264,7 +264,7 @@ make_lost_writes_again(VmfDiskSet *set)
         write->done = TRUE;
         g_cond_broadcast(&set->unanswered_changed);
     }
-    set->late_write_possible = FALSE;
+    vmf_disk_set_note_late(set, FALSE);
     return TRUE;
 }
 
@@ -278,6 +278,7 @@ go_on_with_candidate(VmfDiskSet *set, guint64 epoch)
     set->quarantine_until = 0;
     set->maybe_epoch = 0;
     set->last_epoch = epoch;
+    vmf_disk_set_write_ledger(set, epoch, 0);
     vmf_gate_own(set->gate, epoch, TRUE);
     vmf_disk_set_publish(set, g_steal_pointer(&set->candidate));
     vmf_disk_set_plan_tidying(set);
@@ -299,7 +300,8 @@ finish_lost_release(VmfDiskSet *set)
     set->maybe_epoch = 0;
     set->gave_up = FALSE;
     set->last_epoch = 0;
-    set->late_write_possible = FALSE;
+    vmf_disk_set_write_ledger(set, 0, 0);
+    vmf_disk_set_note_late(set, FALSE);
     all_is_well(set);
     vmf_disk_set_note_change(set);
 }
@@ -332,6 +334,29 @@ recover(VmfDiskSet *set)
         return;
     }
     g_assert_not_reached();
+}
+
+/* The session that was just made is the candidate; nothing is in flight yet. */
+void
+vmf_disk_set_resume(VmfDiskSet *set)
+{
+    guint64 epoch = set->ledger->epoch;
+    set->last_epoch = epoch;
+    set->maybe_epoch = set->ledger->maybe_epoch;
+    set->candidate = g_steal_pointer(&set->current);
+    set->ticket_end = 0;
+    vmf_gate_own(set->gate, epoch, TRUE);
+    if (set->ledger->written) {
+        set->written_since_open = 1;
+        vmf_gate_note_written(set->gate);
+    }
+    gboolean opened = vmf_gate_open(set->gate, epoch);
+    g_assert(opened);
+    vmf_disk_set_note_lost(set);
+    vmf_disk_set_say(set,
+                     "taking up the disks with epoch %" G_GUINT64_FORMAT
+                     ", as the disk process before this one has ended",
+                     epoch);
 }
 
 /* --- all of it --- */

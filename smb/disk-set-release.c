@@ -56,9 +56,10 @@ release_foreign(VmfDiskSet *set)
     vmf_disk_set_drop_unanswered(set);
     if (set->current != NULL)
         vmf_disk_set_drop_current(set);
-    set->late_write_possible = FALSE;
+    vmf_disk_set_note_late(set, FALSE);
     g_mutex_unlock(&set->share_lock);
     vmf_gate_close(set->gate);
+    vmf_disk_set_write_ledger(set, 0, 0);
     set->last_epoch = 0;
     vmf_disk_set_say(set, NULL);
     vmf_disk_set_note_lost(set);
@@ -82,7 +83,7 @@ write_last_record(VmfDiskSet *set, const VmfOwnerRecord *record, GError **error)
     if (vmf_owner_store_write(session->share, store, set->list, set->account, record, &cause))
         return TRUE;
     if (g_error_matches(cause, VMF_ERROR, VMF_ERROR_UNREACHABLE)) {
-        set->late_write_possible = TRUE;
+        vmf_disk_set_note_late(set, TRUE);
     } else {
         set->maybe_epoch = 0;
         set->gave_up = FALSE;
@@ -189,6 +190,7 @@ release_held(VmfDiskSet *set, const VmfOwnerNext *next, VmfGateState before, Vmf
         return FALSE;
     }
     vmf_gate_close(set->gate);
+    vmf_disk_set_write_ledger(set, 0, 0);
     set->tidy_at = 0;
     set->maybe_epoch = 0;
     set->gave_up = FALSE;

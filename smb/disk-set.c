@@ -78,6 +78,38 @@ vmf_disk_set_names_me(const VmfDiskSet *set, const VmfOwnerRecord *record, guint
     return vmf_owner_record_names(record, set->owner_sid, set->boot_id, epoch);
 }
 
+/* --- the ledger --- */
+
+void
+vmf_disk_set_note_late(VmfDiskSet *set, gboolean possible)
+{
+    set->late_write_possible = possible;
+    set->ledger->late_since = possible ? g_get_monotonic_time() : 0;
+}
+
+void
+vmf_disk_set_write_ledger(VmfDiskSet *set, guint64 epoch, guint64 maybe_epoch)
+{
+    set->ledger->maybe_epoch = maybe_epoch;
+    set->ledger->epoch = epoch;
+}
+
+/* What was sent long ago has landed, or never will. */
+#define FORGET_AFTER_QUARANTINES 10
+
+static void
+read_ledger(VmfDiskSet *set, gboolean resume)
+{
+    gint64 late_since = set->ledger->late_since;
+    gint64 age = g_get_monotonic_time() - late_since;
+    gint64 forget = (gint64)set->quarantine_ms * 1000 * FORGET_AFTER_QUARANTINES;
+    set->late_write_possible = late_since != 0 && age >= 0 && age < forget;
+    if (!set->late_write_possible)
+        set->ledger->late_since = 0;
+    if (!resume)
+        vmf_disk_set_write_ledger(set, 0, 0);
+}
+
 /* --- sessions --- */
 
 void
@@ -154,6 +186,7 @@ vmf_disk_set_new(const VmfDiskSetConfig *config, GError **error)
     set->owner_sid = g_strdup(config->owner_sid);
     set->boot_id = g_strdup(config->boot_id);
     set->quarantine_ms = config->quarantine_ms;
+    set->ledger = config->ledger != NULL ? config->ledger : &set->no_ledger;
     set->changed = config->changed;
     set->wake = config->wake;
     set->data = config->data;
@@ -168,6 +201,9 @@ vmf_disk_set_new(const VmfDiskSetConfig *config, GError **error)
     if (!vmf_disk_set_ensure_session(set, error) ||
         !vmf_disk_session_measure(set->current, set->sizes, error))
         return NULL;
+    read_ledger(set, config->resume);
+    if (set->ledger->epoch != 0)
+        vmf_disk_set_resume(set);
     return g_steal_pointer(&set);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
+#include "smb/disk-ledger.h"
 #include "smb/disk-list.h"
 #include "smb/disk-owner.h"
 #include "smb/gate.h"
@@ -27,6 +28,10 @@
  *   unanswered writes are made again, in order, before the gate opens. Their clients never see
  *   any of it. The new session's handles are published only with the opening of the gate, so a
  *   request that passed before the fence and was slow finds no handle in between.
+ * - Killed while the gate was open: a successor that is told to ("resume") begins FENCED with what
+ *   the ledger says, and recovers as after a lost session: the server lets the disks go, the record
+ *   has to name this owner and epoch. QEMU makes its unanswered requests again by itself. The
+ *   quarantine is waited for only if the ledger says that a write was under way.
  * - The record names another: FENCED for good ("foreign"); nothing is written any more.
  * - Session lost at a closed gate: nothing is held any more, whatever was; reads wait for the
  *   next session. Who had claimed claims again; the record remembers.
@@ -42,6 +47,8 @@ typedef struct _VmfDiskSet VmfDiskSet;
  * VmfDiskSetConfig - what a disk set is made of
  * @list, @share:  taken
  * @quarantine_ms: how long an unanswered write of a lost session may still land
+ * @ledger:        for a successor, and of the predecessor; outlives the set. NULL: none
+ * @resume:        be the successor of the process that left @ledger
  * @changed:       gate or trouble have changed. From any thread, with locks held: it must not call
  *                 back; may be NULL
  * @wake:          vmf_disk_set_work() is due; as @changed
@@ -53,6 +60,8 @@ typedef struct {
     const char *owner_sid;
     const char *boot_id;
     guint quarantine_ms;
+    VmfDiskLedger *ledger;
+    gboolean resume;
     void (*changed)(gpointer data);
     void (*wake)(gpointer data);
     gpointer data;
@@ -64,7 +73,7 @@ typedef struct {
     gint64 ticket_end;
     guint64 read_bytes;
     guint64 written_bytes;
-    guint64 written_since_open;
+    guint64 written_since_open; /* bytes; 1 at least if a predecessor has written */
     guint sessions;
 } VmfDiskSetFacts;
 

@@ -221,6 +221,13 @@ vmf_gate_own(VmfGate *gate, guint64 epoch, gboolean continuous)
     g_cond_broadcast(&gate->changed);
 }
 
+void
+vmf_gate_note_written(VmfGate *gate)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&gate->lock);
+    gate->writes_passed++;
+}
+
 gboolean
 vmf_gate_open(VmfGate *gate, guint64 epoch)
 {

@@ -141,6 +141,9 @@ gboolean vmf_gate_client_is_gone(VmfGate *gate, const VmfGateLease *lease);
  */
 void vmf_gate_own(VmfGate *gate, guint64 epoch, gboolean continuous);
 
+/** vmf_gate_note_written() - a write has passed before: of a predecessor of this process */
+void vmf_gate_note_written(VmfGate *gate);
+
 /** vmf_gate_open() - Returns: %FALSE, nothing changed: not CLOSED and owned with @epoch */
 gboolean vmf_gate_open(VmfGate *gate, guint64 epoch);
 

@@ -10,6 +10,13 @@ const char *const boots[2] = {BOOT1, BOOT2};
 VmfDiskSet *
 make_set(MemoryServer *server, guint host, guint quarantine_ms, GError **error)
 {
+    return make_set_of(server, host, quarantine_ms, NULL, FALSE, error);
+}
+
+VmfDiskSet *
+make_set_of(MemoryServer *server, guint host, guint quarantine_ms, VmfDiskLedger *ledger,
+            gboolean resume, GError **error)
+{
     const VmfDiskSpec specs[] = {
         {(gchar *)"vda", (gchar *)"raw", (gchar *)"smb://fs1/vms/web1/vda.raw"},
         {(gchar *)"vdb", (gchar *)"raw", (gchar *)"smb://fs1/vms/web1/vdb.raw"},
@@ -21,6 +28,8 @@ make_set(MemoryServer *server, guint host, guint quarantine_ms, GError **error)
         .owner_sid = sids[host],
         .boot_id = boots[host],
         .quarantine_ms = quarantine_ms,
+        .ledger = ledger,
+        .resume = resume,
     };
     return vmf_disk_set_new(&config, error);
 }

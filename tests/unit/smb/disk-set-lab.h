@@ -32,6 +32,8 @@ extern const char *const accounts[2], *const sids[2], *const boots[2];
         g_test_message("%s", error->message);                                                      \
     } while (0)
 
+VmfDiskSet *make_set_of(MemoryServer *server, guint host, guint quarantine_ms,
+                        VmfDiskLedger *ledger, gboolean resume, GError **error);
 VmfDiskSet *make_set(MemoryServer *server, guint host, guint quarantine_ms, GError **error);
 Lab lab_new(guint quarantine_ms);
 void lab_clear(Lab *lab);
