@@ -170,6 +170,20 @@ read_boot_id(GError **error)
     return NULL;
 }
 
+/*
+ * "untouched" beside our sockets: made by vmferryd for an incoming VM (src/migrate/vm-disks.h). Who
+ * finds it knows that no write was made here, even when this process is gone.
+ */
+static void
+remove_mark(gpointer ignored)
+{
+    g_autofree gchar *folder = g_path_get_dirname(parameters.control);
+    g_autofree gchar *path = g_build_filename(folder, "untouched", NULL);
+    if (unlink(path) != 0 && errno != ENOENT)
+        g_error("cannot remove '%s': %s", path,
+                g_strerror(errno)); /* a write would be denied later */
+}
+
 static gboolean
 come_up(GError **error)
 {
@@ -204,6 +218,7 @@ come_up(GError **error)
         .resume = parameters.resume,
         .changed = vmf_disk_control_changed,
         .wake = vmf_disk_control_wake,
+        .touched = remove_mark,
         .data = control,
     };
     set = vmf_disk_set_new(&config, error);

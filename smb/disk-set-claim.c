@@ -235,6 +235,7 @@ vmf_disk_set_claim(VmfDiskSet *set, const VmfOwnerExpect *expected, const VmfOwn
         return FALSE;
     if (!again) {
         set->written_since_open = 0;
+        set->touched = FALSE; /* the gate is closed: nobody reads it now */
         set->ledger->written = FALSE;
     }
     set->maybe_epoch = 0;

@@ -28,6 +28,8 @@ struct _VmfDiskSet {
     guint quarantine_ms;
     void (*changed)(gpointer data);
     void (*wake)(gpointer data);
+    void (*touch)(gpointer data);
+    gboolean touched; /* by the guest, since the last claim; share lock */
     gpointer data;
     VmfGate *gate;
 

@@ -86,6 +86,15 @@ note_full(VmfDiskSet *set, gboolean full, guint disk)
         vmf_disk_set_say(set, NULL);
 }
 
+/* The share lock is held. What is told here outlives this process, whose memory may not. */
+static void
+note_touched(VmfDiskSet *set)
+{
+    if (!set->touched && set->touch != NULL)
+        set->touch(set->data);
+    set->touched = TRUE;
+}
+
 /* The write has passed the gate, and does not leave it with FULL: it waits for room. */
 static VmfShareAnswer
 write_once(VmfDiskSet *set, VmfUnansweredWrite *write)
@@ -94,6 +103,7 @@ write_once(VmfDiskSet *set, VmfUnansweredWrite *write)
     VmfShareFile *file = file_for(set, VMF_PASS_OWNER, write->disk);
     VmfShareAnswer answer = not_sent;
     if (file != NULL) {
+        note_touched(set);
         set->ledger->written = TRUE;
         set->ledger->late_since = g_get_monotonic_time();
         answer = vmf_share_write(file, write->buffer, write->count, write->offset);

@@ -189,6 +189,7 @@ vmf_disk_set_new(const VmfDiskSetConfig *config, GError **error)
     set->ledger = config->ledger != NULL ? config->ledger : &set->no_ledger;
     set->changed = config->changed;
     set->wake = config->wake;
+    set->touch = config->touched;
     set->data = config->data;
     set->gate = vmf_gate_new();
     g_mutex_init(&set->share_lock);

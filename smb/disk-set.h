@@ -52,6 +52,8 @@ typedef struct _VmfDiskSet VmfDiskSet;
  * @changed:       gate or trouble have changed. From any thread, with locks held: it must not call
  *                 back; may be NULL
  * @wake:          vmf_disk_set_work() is due; as @changed
+ * @touched:       the first write since the last claim is about to be sent: once, before it is;
+ *                 as @changed
  */
 typedef struct {
     VmfDiskList *list;
@@ -64,6 +66,7 @@ typedef struct {
     gboolean resume;
     void (*changed)(gpointer data);
     void (*wake)(gpointer data);
+    void (*touched)(gpointer data);
     gpointer data;
 } VmfDiskSetConfig;
 

@@ -13,6 +13,14 @@ make_set(MemoryServer *server, guint host, guint quarantine_ms, GError **error)
     return make_set_of(server, host, quarantine_ms, NULL, FALSE, error);
 }
 
+guint touched[2];
+
+static void
+note_touched(gpointer host)
+{
+    touched[GPOINTER_TO_UINT(host)]++;
+}
+
 VmfDiskSet *
 make_set_of(MemoryServer *server, guint host, guint quarantine_ms, VmfDiskLedger *ledger,
             gboolean resume, GError **error)
@@ -30,6 +38,8 @@ make_set_of(MemoryServer *server, guint host, guint quarantine_ms, VmfDiskLedger
         .quarantine_ms = quarantine_ms,
         .ledger = ledger,
         .resume = resume,
+        .touched = note_touched,
+        .data = GUINT_TO_POINTER(host),
     };
     return vmf_disk_set_new(&config, error);
 }

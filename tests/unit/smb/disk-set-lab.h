@@ -22,6 +22,9 @@ typedef struct {
     VmfDiskSet *sets[2];
 } Lab;
 
+/* how often each set has told that its disks were about to be written to */
+extern guint touched[2];
+
 extern const char *const accounts[2], *const sids[2], *const boots[2];
 
 #define assert_fails(call, its_code)                                                               \

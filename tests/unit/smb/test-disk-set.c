@@ -428,6 +428,33 @@ test_stop_lost(void)
     }
 }
 
+/* Told before the first write of each ownership is sent, also if it never arrives; not by reads. */
+static void
+test_touched(void)
+{
+    Lab lab = lab_new(0);
+    touched[0] = 0;
+    own(&lab, 0, "", 0, 1);
+    read_now(&lab, 0, 0, 3);
+    g_assert_cmpuint(touched[0], ==, 0);
+    memory_server_set_fault(lab.server, "HV1$", MEMORY_WRITE_DISK, MEMORY_LOSE_BEFORE, 0);
+    Write write = write_of(&lab, 0, 0, 3, 0x11);
+    start(&write);
+    while (gate_of(&lab, 0).state != VMF_GATE_FENCED)
+        g_usleep(200);
+    g_assert_cmpuint(touched[0], ==, 1);
+    work_until_state(&lab, 0, VMF_GATE_OPEN);
+    g_assert_cmpint(finish(&write), ==, 0);
+    g_assert_cmpint(write_now(&lab, 0, 1, 4, 0x12), ==, 0);
+    g_assert_cmpuint(touched[0], ==, 1);
+    release(&lab, 0);
+    own(&lab, 0, SID1, 1, 3);
+    g_assert_cmpint(write_now(&lab, 0, 1, 4, 0x13), ==, 0);
+    g_assert_cmpuint(touched[0], ==, 2);
+    release(&lab, 0);
+    lab_clear(&lab);
+}
+
 static void
 test_returned(void)
 {
@@ -793,6 +820,7 @@ main(int argc, char **argv)
     g_test_add_func("/disk-set/release/soon-after-claim", test_release_soon_after_claim);
     g_test_add_func("/disk-set/claim/while-held", test_claim_again_while_held);
     g_test_add_func("/disk-set/claim/stopped-is-anybodys", test_stopped_is_anybodys);
+    g_test_add_func("/disk-set/first-write/told-before-it-is-sent", test_touched);
     g_test_add_func("/disk-set/open-gate/epoch", test_open_gate);
     g_test_add_func("/disk-set/open-gate/session-lost", test_open_gate_after_loss);
     g_test_add_func("/disk-set/open-gate/record-tampered", test_open_gate_tampered);
