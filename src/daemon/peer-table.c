@@ -25,6 +25,7 @@ typedef struct {
     gchar *fqdn;
     GDBusConnection *bus;
     VmfPeer1 *skeleton;
+    gboolean ended; /* guarded by the table's lock */
 } Session;
 
 static void
@@ -123,10 +124,16 @@ is_under_way(VmfIncoming *incoming)
 
 /* One migration of a VM at a time; the parallel limit of the policy file holds for all. */
 static gboolean
-admit(VmfPeerTable *table, VmfIncoming *incoming, GError **error)
+admit(Session *session, VmfIncoming *incoming, GError **error)
 {
+    VmfPeerTable *table = session->table;
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
     guint under_way = 0;
+    if (session->ended) { /* nobody would tell the migration that its source is gone */
+        g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "the connection of %s has ended",
+                    session->fqdn);
+        return FALSE;
+    }
     for (guint i = 0; table->incoming->len > REMEMBERED && i < table->incoming->len;)
         if (is_under_way(table->incoming->pdata[i]))
             i++;
@@ -176,8 +183,10 @@ on_offer(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration, G
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(VmfIncoming) incoming = incoming_from_offer(session, migration, vm, &error);
-    if (incoming && admit(session->table, incoming, &error) &&
-        vmf_incoming_offer(incoming, definition, &error))
+    gboolean admitted = incoming && admit(session, incoming, &error);
+    if (incoming && !admitted)
+        vmf_incoming_abort(incoming, error->message, NULL); /* its entry in the journal ends */
+    if (admitted && vmf_incoming_offer(incoming, definition, &error))
         vmf_peer1_complete_offer(object, call);
     else
         g_dbus_method_invocation_return_gerror(call, error);
@@ -228,14 +237,23 @@ on_grant(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration, g
     return TRUE;
 }
 
-/* A source that was cut off asks again, perhaps a vmferryd that was started since. */
+/*
+ * A source that was cut off asks again, perhaps a vmferryd that was started since, and so may this
+ * one be: what has ended before is known by the journal. Returns: %FALSE: not from there
+ */
 static gboolean
-journal_says_running(Session *session, const char *migration)
+journal_answers(Session *session, const char *migration, GError **error)
 {
     g_autoptr(VmfJournalEntry)
         entry = vmf_journal_find(session->table->context->journal, migration);
-    return entry && entry->role == VMF_ROLE_DESTINATION && entry->state == VMF_STATE_RUNNING &&
-           strcmp(entry->peer, session->fqdn) == 0;
+    if (entry == NULL || entry->role != VMF_ROLE_DESTINATION ||
+        strcmp(entry->peer, session->fqdn) != 0 || !vmf_state_is_final(entry->state))
+        return FALSE;
+    if (entry->state != VMF_STATE_RUNNING)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "the move of '%s' is %s on %s",
+                    entry->vm_name, vmf_state_name(entry->state),
+                    session->table->context->me->fqdn);
+    return TRUE;
 }
 
 static gboolean
@@ -243,14 +261,17 @@ on_await_running(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migr
                  Session *session)
 {
     g_autoptr(GError) error = NULL;
-    if (journal_says_running(session, migration)) {
-        vmf_peer1_complete_await_running(object, call);
+    g_autoptr(VmfIncoming) incoming = NULL;
+    gboolean runs = FALSE;
+    if (journal_answers(session, migration, &error))
+        runs = error == NULL;
+    else if ((incoming = find_or_error(session, migration, call)) == NULL)
         return TRUE;
-    }
-    g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
-    if (incoming && vmf_incoming_await_running(incoming, &error))
+    else
+        runs = vmf_incoming_await_running(incoming, &error);
+    if (runs)
         vmf_peer1_complete_await_running(object, call);
-    else if (incoming)
+    else
         g_dbus_method_invocation_return_gerror(call, error);
     return TRUE;
 }
@@ -313,6 +334,7 @@ session_end(gpointer data)
     VmfPeerTable *table = session->table;
     g_autoptr(GPtrArray) mine = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_incoming_unref);
     g_mutex_lock(&table->lock);
+    session->ended = TRUE;
     for (guint i = table->incoming->len; i-- > 0;) {
         VmfIncoming *incoming = table->incoming->pdata[i];
         if (vmf_incoming_control(incoming) == session->channel)

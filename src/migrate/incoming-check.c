@@ -64,6 +64,11 @@ launch_disks(VmfIncoming *incoming, GError **error)
     for (guint i = 0; i < vm.n_disks; i++)
         disks[i] = vmf_domain_disk(incoming->domain, i);
     vm.disks = disks;
+    /* For recovery, before anything that would have to be recovered. */
+    incoming->disks_text = vmf_vm_disks_to_text(vm.disks, vm.n_disks);
+    if (!vmf_journal_set_disks(incoming->context->journal, incoming->job, incoming->disks_text,
+                               error))
+        return NULL;
     return vmf_vm_disks_launch(incoming->context, &vm, error);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/base/error.h"
+#include "src/migrate/vm-disks.h"
 #include "src/base/fault-point.h"
 
 /*
@@ -34,12 +35,28 @@ runs_here(VmfIncoming *incoming)
     }
 }
 
+/* A disk process that died between claim and Finish: QEMU needs its successor, with an open gate. */
+static void
+have_disks(VmfIncoming *incoming)
+{
+    for (guint wait_ms = 100; vmf_vm_disks_has_ended(incoming->disks);
+         wait_ms = MIN(wait_ms * 2, RETRY_LARGEST_MS)) {
+        g_autoptr(GError) error = NULL;
+        vmf_incoming_lose_disks(incoming);
+        if (vmf_incoming_open_gate(incoming, &error))
+            continue;
+        vmf_incoming_say_waiting(incoming, error->message);
+        g_usleep((gulong)wait_ms * 1000);
+    }
+}
+
 static gboolean
 finish(VmfIncoming *incoming, GError **error)
 {
     GBytes *cookie = NULL;
     if (incoming->phases == NULL) /* after a restart, with libvirt's connection gone too */
         return runs_here(incoming);
+    have_disks(incoming);
     switch (vmf_phases_finish(incoming->phases, &incoming->params, incoming->perform_cookie, FALSE,
                               &cookie, error)) {
     case VMF_PHASE_DONE:
@@ -91,6 +108,15 @@ set_flag(VmfIncoming *incoming, gboolean *flag)
     g_cond_broadcast(&incoming->changed);
 }
 
+void
+vmf_incoming_note_running(VmfIncoming *incoming)
+{
+    set_flag(incoming, &incoming->running);
+    vmf_incoming_enter_last(incoming, VMF_STATE_RUNNING);
+    set_flag(incoming, &incoming->finished);
+    set_flag(incoming, &incoming->announced);
+}
+
 static void
 succeed(VmfIncoming *incoming)
 {
@@ -98,9 +124,7 @@ succeed(VmfIncoming *incoming)
     set_flag(incoming, &incoming->running);
     vmf_fault_point("destination.resume.end");
     keep_definition(incoming);
-    if (!vmf_incoming_enter(incoming, VMF_STATE_RUNNING, &error))
-        g_warning("%s", error->message);
-    g_clear_error(&error);
+    vmf_incoming_enter_last(incoming, VMF_STATE_RUNNING);
     vmf_fault_point("destination.network.start");
     set_flag(incoming, &incoming->finished);
     if (incoming->announce &&
@@ -109,35 +133,111 @@ succeed(VmfIncoming *incoming)
     set_flag(incoming, &incoming->announced);
 }
 
-/* Untouched disks go back to the source with the guest's memory; touched ones cannot. */
-static VmfState
-return_disks(VmfIncoming *incoming, GError **why)
+/* ---- the guest does not run here: may the source go on? ---- */
+
+/*
+ * A disk process that was started since holds nothing. Untouched disks are held by the same claim
+ * again, so that the source finds its own epoch and two more, and knows that nobody else wrote.
+ */
+static gboolean
+hold_disks(VmfIncoming *incoming, GError **error)
 {
+    VmfOwnerRecord record;
+    gboolean present = FALSE;
+    g_autoptr(VmfDiskState) disks = vmf_disk_client_describe(incoming->disks, error);
+    if (disks == NULL)
+        return FALSE;
+    if (disks->held)
+        return TRUE;
+    if (!vmf_disk_client_read_record(incoming->disks, &present, &record, error))
+        return FALSE;
+    gboolean same = vmf_vm_disks_is_marked(incoming->context, incoming->uuid);
+    VmfOwnerExpect expected = {same ? incoming->peer_sid : incoming->context->sid,
+                               same ? incoming->epoch : record.epoch};
+    VmfOwnerNext next = {.epoch = same ? incoming->epoch + 1 : record.epoch + 1,
+                         .state = VMF_OWNER_RUNNING,
+                         .migration_id = incoming->migration,
+                         .reason = "could not run here"};
+    return present && vmf_disk_client_claim(incoming->disks, &expected, &next, 5000, NULL, error);
+}
+
+/* The record will name the source, by its SID. */
+static gboolean
+know_source(VmfIncoming *incoming, GError **error)
+{
+    if (incoming->peer_sid[0])
+        return TRUE;
+    g_autoptr(VmfComputer)
+        peer = vmf_directory_computer(incoming->context->directory, incoming->peer_fqdn, error);
+    if (peer == NULL)
+        return FALSE;
+    g_free(incoming->peer_sid);
+    incoming->peer_sid = g_strdup(peer->sid);
+    return TRUE;
+}
+
+typedef enum { GAVE_BACK, CANNOT_GIVE_BACK, TRY_AGAIN } GivingBack;
+
+static GivingBack
+give_back(VmfIncoming *incoming, GError **error)
+{
+    if (!vmf_incoming_find_disks(incoming, error) || !hold_disks(incoming, error) ||
+        !know_source(incoming, error))
+        return TRY_AGAIN;
+    g_autoptr(VmfDiskState) disks = vmf_disk_client_describe(incoming->disks, error);
+    if (disks == NULL)
+        return TRY_AGAIN;
+    if (!vmf_vm_disks_is_marked(incoming->context, incoming->uuid))
+        return CANNOT_GIVE_BACK;
     VmfOwnerNext next = {
-        .epoch = incoming->epoch + 2,
+        .epoch = disks->epoch + 1,
         .state = VMF_OWNER_RETURNED,
         .migration_id = incoming->migration,
         .reason = "could not run here",
         .owner_sid = incoming->peer_sid,
         .owner_account = incoming->peer_fqdn,
     };
+    if (vmf_disk_client_release(incoming->disks, &next, NULL, error))
+        return GAVE_BACK;
+    /* A write has passed the gate, though it was not answered. */
+    return g_error_matches(*error, VMF_ERROR, VMF_ERROR_CONFIG) ? CANNOT_GIVE_BACK : TRY_AGAIN;
+}
+
+/* Whether the record says by now what was to be written: an answer may have been lost. */
+static gboolean
+is_returned(VmfIncoming *incoming)
+{
+    VmfOwnerRecord record;
+    gboolean present = FALSE;
+    return incoming->disks &&
+           vmf_disk_client_read_record(incoming->disks, &present, &record, NULL) && present &&
+           strcmp(record.owner_sid, incoming->context->sid) != 0;
+}
+
+/* Untouched disks go back to the source with the guest's memory; touched ones cannot. */
+static VmfState
+return_disks(VmfIncoming *incoming, GError **why)
+{
     for (guint wait_ms = 100;; wait_ms = MIN(wait_ms * 2, RETRY_LARGEST_MS)) {
         g_autoptr(GError) error = NULL;
-        g_autoptr(VmfDiskState) disks = vmf_disk_client_describe(incoming->disks, &error);
-        if (disks && disks->written_since_open > 0) {
-            g_prefix_error(why, "the guest ended after it had written: ");
-            return VMF_STATE_DOWN;
-        }
-        if (disks && vmf_disk_client_release(incoming->disks, &next, NULL, &error))
+        switch (give_back(incoming, &error)) {
+        case GAVE_BACK:
+            vmf_incoming_say_waiting(incoming, NULL);
             return VMF_STATE_RETURNED;
-        if (g_error_matches(error, VMF_ERROR, VMF_ERROR_CONFIG)) {
-            /* A write has passed the gate, though it was not answered. */
-            g_prefix_error(why, "%s: ", error->message);
+        case CANNOT_GIVE_BACK:
+            vmf_incoming_say_waiting(incoming, NULL);
+            g_prefix_error(why, "the guest has ended on %s after it had run there: ",
+                           incoming->context->me->fqdn);
             return VMF_STATE_DOWN;
+        case TRY_AGAIN:
+            break;
         }
-        g_message("'%s': giving it back to %s: %s", incoming->name, incoming->peer_fqdn,
-                  error->message);
+        if (is_returned(incoming))
+            return VMF_STATE_RETURNED;
+        g_prefix_error(&error, "giving '%s' back to %s: ", incoming->name, incoming->peer_fqdn);
+        vmf_incoming_say_waiting(incoming, error->message);
         g_usleep((gulong)wait_ms * 1000);
+        vmf_incoming_lose_disks(incoming);
     }
 }
 
@@ -151,18 +251,14 @@ fail(VmfIncoming *incoming, GError *why)
     VmfState end = return_disks(incoming, &why);
     g_warning("'%s' could not run here (%s): %s", incoming->name, vmf_state_name(end),
               why->message);
-    if (end == VMF_STATE_DOWN) {
-        VmfOwnerNext stopped = {.epoch = incoming->epoch + 1,
-                                .state = VMF_OWNER_STOPPED,
-                                .reason = "ended at the end of a move"};
-        vmf_disk_client_release(incoming->disks, &stopped, NULL, NULL);
-    }
-    vmf_disk_client_quit(incoming->disks, NULL);
-    if (!vmf_incoming_enter(incoming, end, &error))
-        g_warning("%s", error->message);
-    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    /* Writes "stopped" if they are still held. */
+    if (!vmf_vm_disks_stop(incoming->context, incoming->uuid, &error))
+        g_warning("'%s': %s", incoming->name, error->message);
+    vmf_vm_disks_unmark(incoming->context, incoming->uuid);
+    g_mutex_lock(&incoming->lock);
     incoming->failure = why;
-    g_cond_broadcast(&incoming->changed);
+    g_mutex_unlock(&incoming->lock);
+    vmf_incoming_enter_last(incoming, end);
 }
 
 gpointer
@@ -174,6 +270,7 @@ vmf_incoming_complete(gpointer data)
     if (finish(incoming, &error)) {
         vmf_fault_point("destination.resume.middle");
         succeed(incoming);
+        vmf_vm_disks_unmark(incoming->context, incoming->uuid);
         vmf_disk_client_drop_socket(incoming->disks, incoming->migration, NULL);
     } else {
         fail(incoming, g_steal_pointer(&error));

@@ -15,7 +15,9 @@ struct _VmfIncoming {
     guint64 epoch; /* the source's */
     gboolean persistent, autostart;
     VmfChannel *control;
-    gint64 job; /* in the journal */
+    gint64 job;          /* in the journal */
+    gboolean recovering; /* after a restart: the journal may be behind */
+    gchar *disks_text;   /* of vmf_vm_disks_to_text(); NULL: not known */
 
     /* One call of the source at a time changes anything (Offer … Grant, Abort). */
     GMutex verbs;
@@ -44,7 +46,11 @@ gboolean vmf_incoming_enter(VmfIncoming *incoming, VmfState next, GError **error
 /** vmf_incoming_check() - everything Offer judges; leaves domain and disks in place */
 gboolean vmf_incoming_check(VmfIncoming *incoming, const char *definition, GError **error);
 
-/** vmf_incoming_complete() - from COMMITTED to RUNNING, RETURNED or DOWN; a thread's body */
+/**
+ * vmf_incoming_complete() - from COMMITTED to RUNNING, RETURNED or DOWN; a thread's body
+ *
+ * Where the domain has gone already, that is found out by it, and judged by the mark (vm-disks.h).
+ */
 gpointer vmf_incoming_complete(gpointer incoming);
 
 /** vmf_incoming_unsubscribe() - no more events; drops the reference they hold */
@@ -53,5 +59,22 @@ void vmf_incoming_unsubscribe(VmfIncoming *incoming);
 /** vmf_incoming_give_up() - before the point of no return: QEMU and disk process end, ABORTED */
 void vmf_incoming_give_up(VmfIncoming *incoming, const char *why);
 
-/** vmf_incoming_record_names_us() - with the epoch of this move; @error set: not known, %TRUE */
-gboolean vmf_incoming_record_names_us(VmfIncoming *incoming, GError **error);
+/** vmf_incoming_enter_last() - a state that holds even if the journal gets it later only */
+void vmf_incoming_enter_last(VmfIncoming *incoming, VmfState next);
+
+/** vmf_incoming_say_waiting() - what for (log, and waiting.h); NULL: for nothing any more */
+void vmf_incoming_say_waiting(VmfIncoming *incoming, const char *what);
+
+/* ---- its disk process, which may have been replaced ---- */
+
+/** vmf_incoming_find_disks() - have @incoming->disks; CONFIG: nothing here knows the VM's disks */
+gboolean vmf_incoming_find_disks(VmfIncoming *incoming, GError **error);
+
+/** vmf_incoming_lose_disks() - it does not answer: the next find looks anew */
+void vmf_incoming_lose_disks(VmfIncoming *incoming);
+
+/** vmf_incoming_open_gate() - as owner by this move's claim, made before or now (the same again) */
+gboolean vmf_incoming_open_gate(VmfIncoming *incoming, GError **error);
+
+/** vmf_incoming_note_running() - it has run here, and what became of it is no part of the move */
+void vmf_incoming_note_running(VmfIncoming *incoming);

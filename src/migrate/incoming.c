@@ -7,6 +7,7 @@
 #include "src/base/error.h"
 #include "src/base/fault-point.h"
 #include "src/migrate/vm-disks.h"
+#include "src/migrate/waiting.h"
 #include "src/vm/cookie.h"
 
 #define STREAM_LIFE_S 60
@@ -69,6 +70,7 @@ vmf_incoming_resume(const VmfContext *context, const VmfJournalEntry *entry)
 {
     VmfIncoming *incoming = incoming_from_entry(context, entry, entry->job);
     incoming->state = entry->state;
+    incoming->disks_text = g_strdup(entry->disks);
     incoming->persistent = TRUE; /* a definition too many is harmless, one too few is not */
     return incoming;
 }
@@ -105,6 +107,7 @@ vmf_incoming_unref(VmfIncoming *incoming)
     g_free(incoming->name);
     g_free(incoming->peer_sid);
     g_free(incoming->peer_fqdn);
+    g_free(incoming->disks_text);
     g_free(incoming);
 }
 
@@ -147,16 +150,57 @@ vmf_incoming_state(VmfIncoming *incoming)
     return incoming->state;
 }
 
-gboolean
-vmf_incoming_enter(VmfIncoming *incoming, VmfState next, GError **error)
+static void
+set_state(VmfIncoming *incoming, VmfState next)
 {
-    g_assert(vmf_state_may_follow(vmf_incoming_state(incoming), next));
-    if (!vmf_journal_enter(incoming->context->journal, incoming->job, next, error))
-        return FALSE;
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
     incoming->state = next;
     g_cond_broadcast(&incoming->changed);
+}
+
+gboolean
+vmf_incoming_enter(VmfIncoming *incoming, VmfState next, GError **error)
+{
+    VmfState state = vmf_incoming_state(incoming);
+    g_assert(vmf_state_may_follow(state, next) ||
+             (incoming->recovering && vmf_state_may_be_found(state, next)));
+    if (!vmf_journal_enter(incoming->context->journal, incoming->job, next, error))
+        return FALSE;
+    set_state(incoming, next);
     return TRUE;
+}
+
+/* Until it is written: an entry that stays open would be recovered again. */
+static gpointer
+note_later(gpointer data)
+{
+    g_autoptr(VmfIncoming) incoming = data;
+    for (guint wait_ms = 500;; wait_ms = MIN(wait_ms * 2, 5000)) {
+        g_usleep((gulong)wait_ms * 1000);
+        VmfState state = vmf_incoming_state(incoming);
+        if (vmf_journal_enter(incoming->context->journal, incoming->job, state, NULL) &&
+            state == vmf_incoming_state(incoming))
+            return NULL;
+    }
+}
+
+void
+vmf_incoming_enter_last(VmfIncoming *incoming, VmfState next)
+{
+    g_autoptr(GError) error = NULL;
+    if (vmf_incoming_enter(incoming, next, &error))
+        return;
+    g_warning("%s; it is tried again", error->message);
+    set_state(incoming, next);
+    g_thread_unref(g_thread_new("vmf-note", note_later, vmf_incoming_ref(incoming)));
+}
+
+void
+vmf_incoming_say_waiting(VmfIncoming *incoming, const char *what)
+{
+    if (what)
+        g_message("'%s' from %s: %s", incoming->name, incoming->peer_fqdn, what);
+    vmf_waiting_set(incoming->uuid, incoming->name, what);
 }
 
 static gboolean
@@ -189,12 +233,8 @@ vmf_incoming_give_up(VmfIncoming *incoming, const char *why)
     /* libvirt's hook leaves the disk process of an incoming VM to us. */
     if (incoming->disks && !vmf_vm_disks_stop(incoming->context, incoming->uuid, &error))
         g_warning("'%s': %s", incoming->name, error->message);
-    g_clear_error(&error);
-    if (!vmf_incoming_enter(incoming, VMF_STATE_ABORTED, &error)) {
-        g_warning("%s", error->message);
-        g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
-        incoming->state = VMF_STATE_ABORTED;
-    }
+    vmf_vm_disks_unmark(incoming->context, incoming->uuid);
+    vmf_incoming_enter_last(incoming, VMF_STATE_ABORTED);
 }
 
 static gboolean
@@ -286,7 +326,8 @@ vmf_incoming_prepare(VmfIncoming *incoming, gboolean auto_converge, guint64 band
                                                 vmf_incoming_ref(incoming),
                                                 (GDestroyNotify)vmf_incoming_unref);
     g_autofree gchar *name = NULL;
-    if (!allocate(incoming, begin_cookie, error) ||
+    if (!vmf_vm_disks_mark(incoming->context, incoming->uuid, error) ||
+        !allocate(incoming, begin_cookie, error) ||
         !vmf_channel_stream_expect(incoming->control, incoming->context->streams, STREAM_LIFE_S,
                                    &name, error) ||
         !vmf_incoming_enter(incoming, VMF_STATE_ALLOCATED, error))
@@ -338,14 +379,41 @@ commit(VmfIncoming *incoming, GError **error)
 }
 
 gboolean
-vmf_incoming_record_names_us(VmfIncoming *incoming, GError **error)
+vmf_incoming_find_disks(VmfIncoming *incoming, GError **error)
+{
+    if (incoming->disks == NULL)
+        incoming->disks = vmf_vm_disks_find(incoming->context, incoming->uuid, incoming->name,
+                                            incoming->disks_text, error);
+    return incoming->disks != NULL;
+}
+
+void
+vmf_incoming_lose_disks(VmfIncoming *incoming)
+{
+    g_clear_pointer(&incoming->disks, vmf_disk_client_unref);
+}
+
+gboolean
+vmf_incoming_open_gate(VmfIncoming *incoming, GError **error)
+{
+    if (!vmf_incoming_find_disks(incoming, error))
+        return FALSE;
+    if (commit(incoming, error))
+        return TRUE;
+    vmf_incoming_lose_disks(incoming);
+    return FALSE;
+}
+
+/* It can be read, and this move's claim is not in it. */
+static gboolean
+names_another(VmfIncoming *incoming)
 {
     VmfOwnerRecord record;
     gboolean present = FALSE;
-    if (!vmf_disk_client_read_record(incoming->disks, &present, &record, error))
-        return TRUE; /* not known: to be asked again */
-    return present && record.epoch == incoming->epoch + 1 &&
-           strcmp(record.owner_sid, incoming->context->sid) == 0;
+    return vmf_incoming_find_disks(incoming, NULL) &&
+           vmf_disk_client_read_record(incoming->disks, &present, &record, NULL) &&
+           !(present && record.epoch == incoming->epoch + 1 &&
+             strcmp(record.owner_sid, incoming->context->sid) == 0);
 }
 
 /*
@@ -359,13 +427,15 @@ did_commit(VmfIncoming *incoming, const GError *why)
         return FALSE;
     for (guint wait_ms = 100;; wait_ms = MIN(wait_ms * 2, 5000)) {
         g_autoptr(GError) error = NULL;
-        if (commit(incoming, &error))
+        if (vmf_incoming_open_gate(incoming, &error)) {
+            vmf_incoming_say_waiting(incoming, NULL);
             return TRUE;
-        if (g_error_matches(error, VMF_ERROR, VMF_ERROR_BUSY) &&
-            !vmf_incoming_record_names_us(incoming, NULL))
+        }
+        if (g_error_matches(error, VMF_ERROR, VMF_ERROR_BUSY) && names_another(incoming)) {
+            vmf_incoming_say_waiting(incoming, NULL);
             return FALSE;
-        g_message("'%s': waiting for the share to say who owns it: %s", incoming->name,
-                  error->message);
+        }
+        vmf_incoming_say_waiting(incoming, error->message);
         g_usleep((gulong)wait_ms * 1000);
     }
 }
@@ -413,13 +483,7 @@ vmf_incoming_grant(VmfIncoming *incoming, guint64 epoch, GBytes *perform_cookie,
         return failed(incoming, error);
 
     /* The record names us: from here on nothing is undone because a step of ours failed. */
-    g_autoptr(GError) local = NULL;
-    if (!vmf_incoming_enter(incoming, VMF_STATE_COMMITTED, &local)) {
-        g_warning("%s (the owner record holds)", local->message);
-        g_mutex_lock(&incoming->lock);
-        incoming->state = VMF_STATE_COMMITTED;
-        g_mutex_unlock(&incoming->lock);
-    }
+    vmf_incoming_enter_last(incoming, VMF_STATE_COMMITTED);
     *acquire_us = incoming->acquire_us = (guint64)(g_get_monotonic_time() - began);
     g_thread_unref(g_thread_new("vmf-complete", vmf_incoming_complete, vmf_incoming_ref(incoming)));
     return TRUE;
@@ -430,15 +494,17 @@ vmf_incoming_grant(VmfIncoming *incoming, guint64 epoch, GBytes *perform_cookie,
 static gboolean
 await(VmfIncoming *incoming, const gboolean *what, GError **error)
 {
-    while (!*what && incoming->failure == NULL && incoming->state != VMF_STATE_ABORTED)
+    /* RUNNING is entered before all that can be awaited has come; the other ends are the end. */
+    while (!*what && incoming->failure == NULL &&
+           (incoming->state == VMF_STATE_RUNNING || !vmf_state_is_final(incoming->state)))
         g_cond_wait(&incoming->changed, &incoming->lock);
     if (*what)
         return TRUE;
     if (incoming->failure)
         g_propagate_error(error, g_error_copy(incoming->failure));
     else
-        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "the move of '%s' was aborted here",
-                    incoming->name);
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "the move of '%s' is %s on %s",
+                    incoming->name, vmf_state_name(incoming->state), incoming->context->me->fqdn);
     return FALSE;
 }
 

@@ -4,6 +4,7 @@
 #include <json-glib/json-glib.h>
 
 #include "src/base/error.h"
+#include "src/migrate/waiting.h"
 
 struct _VmfJob {
     gatomicrefcount refs;
@@ -120,6 +121,7 @@ vmf_job_set_waiting(VmfJob *job, const char *waiting_for)
     g_free(job->waiting_for);
     job->waiting_for = g_strdup(waiting_for);
     g_mutex_unlock(&job->lock);
+    vmf_waiting_set(job->facts.vm_uuid, job->facts.vm_name, waiting_for);
     tell(job);
 }
 
@@ -159,6 +161,7 @@ vmf_job_finish(VmfJob *job, VmfOutcome outcome, const GError *error)
         g_clear_pointer(&job->waiting_for, g_free);
     }
     g_mutex_unlock(&job->lock);
+    vmf_waiting_set(job->facts.vm_uuid, job->facts.vm_name, NULL);
 }
 
 void

@@ -6,7 +6,7 @@
 #include "src/base/error.h"
 
 #define APPLICATION_ID 0x766d6679 /* "vmfy" */
-#define USER_VERSION   1
+#define USER_VERSION   2          /* 1 had no column disks */
 
 struct _VmfJournal {
     GMutex lock;
@@ -26,8 +26,12 @@ static const char schema[] = "CREATE TABLE move ("
                              "  started INTEGER NOT NULL,"
                              "  updated INTEGER NOT NULL,"
                              "  final INTEGER NOT NULL DEFAULT 0,"
-                             "  report TEXT);"
+                             "  report TEXT,"
+                             "  disks TEXT);"
                              "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);";
+
+static const char upgrade_1[] = "BEGIN; ALTER TABLE move ADD COLUMN disks TEXT;"
+                                " PRAGMA user_version=2; COMMIT;";
 
 typedef sqlite3_stmt Statement;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Statement, sqlite3_finalize)
@@ -42,6 +46,7 @@ vmf_journal_entry_free(VmfJournalEntry *entry)
     g_free(entry->vm_name);
     g_free(entry->peer);
     g_free(entry->report);
+    g_free(entry->disks);
     g_free(entry);
 }
 
@@ -109,6 +114,9 @@ check_or_create_schema(VmfJournal *journal, GError **error)
             USER_VERSION, schema);
         return run(journal, sql, "cannot be created", error);
     }
+    if (pragma(journal, "PRAGMA application_id") == APPLICATION_ID &&
+        pragma(journal, "PRAGMA user_version") == 1)
+        return run(journal, upgrade_1, "cannot be brought up to date", error);
     if (pragma(journal, "PRAGMA application_id") != APPLICATION_ID ||
         pragma(journal, "PRAGMA user_version") != USER_VERSION) {
         g_set_error(
@@ -216,6 +224,22 @@ vmf_journal_set_epoch(VmfJournal *journal, gint64 job, guint64 epoch, GError **e
 }
 
 gboolean
+vmf_journal_set_disks(VmfJournal *journal, gint64 job, const char *disks, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db, "UPDATE move SET disks=?2 WHERE job=?1", -1, &st, NULL) !=
+        SQLITE_OK)
+        return failed(journal, "cannot note the disks", error);
+    sqlite3_bind_int64(st, 1, job);
+    sqlite3_bind_text(st, 2, disks, -1, SQLITE_STATIC);
+    set_durable(journal, TRUE);
+    if (sqlite3_step(st) != SQLITE_DONE)
+        return failed(journal, "cannot note the disks", error);
+    return TRUE;
+}
+
+gboolean
 vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError **error)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
@@ -235,7 +259,8 @@ vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError *
 }
 
 #define COLUMNS                                                                                    \
-    "job, migration, role, state, vm_uuid, vm_name, peer, epoch, started, updated, report"
+    "job, migration, role, state, vm_uuid, vm_name, peer, epoch, started, updated, report, "       \
+    "disks"
 
 static VmfJournalEntry *
 entry_from_row(VmfJournal *journal, sqlite3_stmt *st, GError **error)
@@ -259,6 +284,7 @@ entry_from_row(VmfJournal *journal, sqlite3_stmt *st, GError **error)
     entry->started_us = sqlite3_column_int64(st, 8);
     entry->updated_us = sqlite3_column_int64(st, 9);
     entry->report = g_strdup((const char *)sqlite3_column_text(st, 10));
+    entry->disks = g_strdup((const char *)sqlite3_column_text(st, 11));
     return g_steal_pointer(&entry);
 }
 

@@ -28,6 +28,7 @@ typedef struct {
     gchar *vm_uuid, *vm_name;
     gchar *peer;                   /* the other host's FQDN */
     guint64 epoch;                 /* the source's when the move began; 0: not known yet */
+    gchar *disks;                  /* as vmf_vm_disks_to_text() has them; NULL: not known yet */
     gint64 started_us, updated_us; /* Unix time */
     gchar *report;                 /* JSON, "vmferry.migrate/1"; NULL while under way */
 } VmfJournalEntry;
@@ -57,6 +58,12 @@ gboolean vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GErr
 
 /** vmf_journal_set_epoch() - under which the source owns the VM; like a state, with the kernel */
 gboolean vmf_journal_set_epoch(VmfJournal *journal, gint64 job, guint64 epoch, GError **error);
+
+/**
+ * vmf_journal_set_disks() - which disks the VM has, durable: after a restart of the host they lead to
+ *   the owner record, when neither libvirt nor a disk process knows the VM any more
+ */
+gboolean vmf_journal_set_disks(VmfJournal *journal, gint64 job, const char *disks, GError **error);
 
 /** vmf_journal_finish() - the final report; also for moves that wait ("paused-waiting") */
 gboolean vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError **error);

@@ -17,7 +17,10 @@ typedef struct {
     const VmfMigrateOptions *options;
     const char *migration, *uuid, *name, *to; /* the job's; @to is an FQDN */
     VmfState state;
-    guint64 epoch; /* under which this host owns the disks, or owned them when it released */
+    guint64 epoch;       /* under which this host owns the disks, or owned them when it released */
+    gchar *disks_text;   /* of vmf_vm_disks_to_text(); NULL: not known */
+    gboolean recovering; /* after a restart: the journal may be behind */
+    gboolean unnoted;    /* its last state could not be written to the journal yet */
 
     VmfCheck *check;
     GThread *judging; /* result: VmfCheckResult */
@@ -45,18 +48,24 @@ void vmf_source_lap(VmfSource *source, const char *what);
 /** vmf_source_enter() - the next state, in the journal first */
 gboolean vmf_source_enter(VmfSource *source, VmfState next, GError **error);
 
+/** vmf_source_enter_last() - a final state; a journal that cannot be written now gets it later */
+void vmf_source_enter_last(VmfSource *source, VmfState next);
+
 typedef enum {
     VMF_VERDICT_OURS,   /* this host is owner again, its gate open */
     VMF_VERDICT_THEIRS, /* the record names the destination */
 } VmfVerdict;
 
 /**
- * vmf_source_ask_record() - after our handles were closed and no grant was acknowledged
+ * vmf_source_ask_record() - whose the VM is: the record decides (record-table.h)
  *
- * Tries to become owner again under a greater epoch (a late grant of the old one is then
- * worthless), until the record says whose the VM is. Never gives up.
+ * Where it says ours and the disks had been given up, becomes owner again under a greater epoch: a
+ * late grant of the old one is then worthless. Asks until the record answers. Never gives up.
  */
 VmfVerdict vmf_source_ask_record(VmfSource *source);
+
+/** vmf_source_has_ended() - the guest's process here is gone: nothing is left to be resumed */
+gboolean vmf_source_has_ended(const VmfSource *source);
 
 /**
  * vmf_source_follow() - after the record named the destination: wait until the guest runs there
@@ -100,5 +109,9 @@ void vmf_source_init(VmfSource *source, const VmfContext *context, VmfJob *job,
                      const VmfMigrateOptions *options);
 void vmf_source_clear(VmfSource *source);
 
-/** vmf_source_report() - end the job, and keep its report in the journal */
+/**
+ * vmf_source_report() - end the job, and keep its last state and its report in the journal
+ *
+ * Returns when they are written; who waits for the job's end is told before, if that takes long.
+ */
 void vmf_source_report(VmfSource *source, VmfOutcome outcome, const GError *why);

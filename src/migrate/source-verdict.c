@@ -4,24 +4,58 @@
 #include <string.h>
 
 #include "src/base/error.h"
+#include "src/migrate/record-table.h"
+#include "src/migrate/vm-disks.h"
 
 /*
- * What happens at the source once its handles are closed: the owner record is asked, and obeyed.
- *
- *   record says                       then
- *   (this host, e)                    claim e+2: a grant of e that is still under way is worthless
- *   (destination, > e, running)       theirs: wait until it runs there, then end the copy here
- *   (this host, > e, returned)        claim again: the destination gave it back untouched
- *   unreadable, or disks held         wait, ask again; the guest stays paused
+ * Whose the VM is, as seen from the source: the owner record is asked (record-table.h), and obeyed.
+ * It is asked until it answers; meanwhile the guest stays as it is, and the job says what is waited
+ * for. A disk process that has died is replaced by one that owns nothing, to ask through.
  */
 
 #define CLAIM_WAIT_MS 1000
 
-static gboolean
-claim(VmfSource *source, const char *owner_sid, guint64 epoch, guint64 next_epoch,
-      const char *reason, GError **error)
+static VmfRecordKnown
+known(const VmfSource *source)
 {
-    VmfOwnerExpect expected = {owner_sid, epoch};
+    return (VmfRecordKnown){VMF_ROLE_SOURCE, source->context->sid, source->epoch, source->epoch};
+}
+
+/* @record: (out): what it says, unless it cannot be read. @error: set for what is waited for */
+static VmfRecordSays
+ask(VmfSource *source, VmfOwnerRecord *record, GError **error)
+{
+    gboolean present = FALSE;
+    if (source->disks == NULL)
+        source->disks = vmf_vm_disks_find(source->context, source->uuid, source->name,
+                                          source->disks_text, error);
+    if (source->disks == NULL)
+        return VMF_RECORD_UNREADABLE;
+    if (!vmf_disk_client_read_record(source->disks, &present, record, error)) {
+        /* It may have died: the next time another one is looked for. */
+        g_clear_pointer(&source->disks, vmf_disk_client_unref);
+        return VMF_RECORD_UNREADABLE;
+    }
+    VmfRecordKnown here = known(source);
+    VmfRecordSays says = vmf_record_judge(&here, present ? record : NULL);
+    if (says == VMF_RECORD_SET_BACK) {
+        g_autofree gchar *why = vmf_record_explain(source->name, &here, present ? record : NULL);
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_PROTOCOL, why);
+    }
+    return says;
+}
+
+gboolean
+vmf_source_has_ended(const VmfSource *source)
+{
+    return source->qemu == NULL || !vmf_qemu_process_alive(source->qemu);
+}
+
+static gboolean
+claim(VmfSource *source, const VmfOwnerRecord *record, guint64 next_epoch, const char *reason,
+      GError **error)
+{
+    VmfOwnerExpect expected = {record->owner_sid, record->epoch};
     VmfOwnerNext next = {.epoch = next_epoch,
                          .state = VMF_OWNER_RUNNING,
                          .migration_id = source->migration,
@@ -33,61 +67,59 @@ claim(VmfSource *source, const char *owner_sid, guint64 epoch, guint64 next_epoc
     return TRUE;
 }
 
-/* Takes the VM back where @record allows it. */
+/* The gate is open, and was all the time: nothing was given up, so nothing can have been granted. */
 static gboolean
-take_back(VmfSource *source, const VmfOwnerRecord *record, GError **error)
+was_never_released(VmfSource *source, const VmfOwnerRecord *record)
 {
-    if (record->state == VMF_OWNER_RETURNED)
-        return claim(source, record->owner_sid, record->epoch, record->epoch + 1,
-                     "returned by the destination", error);
-    return claim(source, record->owner_sid, record->epoch, record->epoch + 2, "move not completed",
-                 error);
+    g_autoptr(VmfDiskState) disks = vmf_disk_client_describe(source->disks, NULL);
+    return disks && disks->held && disks->gate == VMF_GATE_OPEN && disks->epoch == record->epoch;
+}
+
+/* Takes the VM back where @record allows it. A guest that has ended is nobody to take it for. */
+static gboolean
+take_back(VmfSource *source, VmfRecordSays says, const VmfOwnerRecord *record, GError **error)
+{
+    if (vmf_source_has_ended(source) || was_never_released(source, record))
+        return TRUE;
+    if (says == VMF_RECORD_RETURNED)
+        return claim(source, record, record->epoch + 1, "returned by the destination", error);
+    return claim(source, record, record->epoch + 2, "move not completed", error);
+}
+
+static void
+keep_waiting(VmfSource *source, const GError *why, guint *wait_ms)
+{
+    const char *text = why ? why->message : "the owner record";
+    g_message("'%s' stays as it is: %s", source->name, text);
+    vmf_job_set_waiting(source->job, text);
+    vmf_source_back_off(wait_ms);
 }
 
 VmfVerdict
 vmf_source_ask_record(VmfSource *source)
 {
-    guint wait_ms = VMF_RETRY_FIRST_MS;
-    for (;;) {
+    for (guint wait_ms = VMF_RETRY_FIRST_MS;;) {
         g_autoptr(GError) error = NULL;
         VmfOwnerRecord record;
-        gboolean present = FALSE;
-        if (vmf_disk_client_read_record(source->disks, &present, &record, &error)) {
-            if (!present)
-                g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL,
-                            "the owner record of '%s' has vanished from the share", source->name);
-            else if (strcmp(record.owner_sid, source->context->sid) != 0)
-                return VMF_VERDICT_THEIRS;
-            else if (take_back(source, &record, &error)) {
-                vmf_job_set_waiting(source->job, NULL);
-                return VMF_VERDICT_OURS;
-            }
+        VmfRecordSays says = ask(source, &record, &error);
+        switch (vmf_record_act(VMF_ROLE_SOURCE, says)) {
+        case VMF_ACT_TAKE_BACK:
+            if (!take_back(source, says, &record, &error))
+                break;
+            vmf_job_set_waiting(source->job, NULL);
+            return VMF_VERDICT_OURS;
+        case VMF_ACT_FOLLOW:
+            vmf_job_set_waiting(source->job, NULL);
+            return VMF_VERDICT_THEIRS;
+        case VMF_ACT_WAIT:
+        case VMF_ACT_FREEZE:
+            break;
+        case VMF_ACT_COMPLETE:
+        case VMF_ACT_GIVE_UP:
+        case VMF_ACT_CLEAN_UP:
+            g_assert_not_reached();
         }
-        g_message("'%s' stays paused: %s", source->name, error->message);
-        vmf_job_set_waiting(source->job, error->message);
-        vmf_source_back_off(&wait_ms);
-    }
-}
-
-/* The destination has failed after its claim: did it give the VM back, or is the guest lost? */
-static VmfVerdict
-after_failure(VmfSource *source, gboolean *down)
-{
-    guint wait_ms = VMF_RETRY_FIRST_MS;
-    for (;;) {
-        g_autoptr(GError) error = NULL;
-        VmfOwnerRecord record;
-        gboolean present = FALSE;
-        if (vmf_disk_client_read_record(source->disks, &present, &record, &error) && present) {
-            if (strcmp(record.owner_sid, source->context->sid) != 0) {
-                *down = TRUE;
-                return VMF_VERDICT_THEIRS;
-            }
-            if (take_back(source, &record, &error))
-                return VMF_VERDICT_OURS;
-        }
-        vmf_job_set_waiting(source->job, error ? error->message : "the owner record to come back");
-        vmf_source_back_off(&wait_ms);
+        keep_waiting(source, error, &wait_ms);
     }
 }
 
@@ -101,33 +133,58 @@ reconnect(VmfSource *source)
     source->peer = again;
 }
 
+/* What the destination says of the guest that is its own now. */
+typedef enum { SAYS_RUNS, SAYS_ENDED, SAYS_NOTHING } Said;
+
+static Said
+ask_destination(VmfSource *source, GError **error)
+{
+    if (source->peer == NULL) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "no connection to %s", source->to);
+        return SAYS_NOTHING;
+    }
+    if (vmf_peer1_call_await_running_sync(vmf_peer_link_proxy(source->peer), source->migration,
+                                          NULL, error))
+        return SAYS_RUNS;
+    /* "unreachable" may be its answer as well: about libvirtd there */
+    gboolean answered = (*error)->domain == VMF_ERROR;
+    vmf_error_from_dbus(error, source->to);
+    if (!answered && g_error_matches(*error, VMF_ERROR, VMF_ERROR_UNREACHABLE))
+        return SAYS_NOTHING;
+    /* It knows nothing of this move: whether the guest runs there is still not known. */
+    return g_error_matches(*error, VMF_ERROR, VMF_ERROR_PROTOCOL) ? SAYS_NOTHING : SAYS_ENDED;
+}
+
+/* While the destination says nothing: it may have given the VM back before. */
+static gboolean
+was_returned(VmfSource *source)
+{
+    VmfOwnerRecord record;
+    return ask(source, &record, NULL) == VMF_RECORD_RETURNED;
+}
+
 VmfVerdict
 vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
 {
-    guint wait_ms = VMF_RETRY_FIRST_MS;
-    for (;;) {
+    for (guint wait_ms = VMF_RETRY_FIRST_MS;;) {
         g_autoptr(GError) error = NULL;
-        gboolean answered = FALSE; /* also "unreachable" may be its answer: about libvirtd there */
-        if (source->peer == NULL)
-            g_set_error(&error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "no connection to %s",
-                        source->to);
-        else if (vmf_peer1_call_await_running_sync(vmf_peer_link_proxy(source->peer),
-                                                   source->migration, NULL, &error)) {
-            vmf_job_set_waiting(source->job, NULL);
+        Said said = ask_destination(source, &error);
+        if (said == SAYS_NOTHING) {
+            g_prefix_error(&error, "'%s' belongs to %s now, which does not say that it runs: ",
+                           source->name, source->to);
+            if (was_returned(source))
+                return vmf_source_ask_record(source);
+            keep_waiting(source, error, &wait_ms);
+            reconnect(source);
+            continue;
+        }
+        vmf_job_set_waiting(source->job, NULL);
+        if (said == SAYS_RUNS)
             return VMF_VERDICT_THEIRS;
-        } else {
-            answered = error->domain == VMF_ERROR;
-        }
-        vmf_error_from_dbus(&error, source->to);
-        if (answered || !g_error_matches(error, VMF_ERROR, VMF_ERROR_UNREACHABLE)) {
-            g_clear_error(why);
-            *why = g_steal_pointer(&error);
-            return after_failure(source, down);
-        }
-        g_message("'%s' belongs to %s now; waiting for it to say that the guest runs: %s",
-                  source->name, source->to, error->message);
-        vmf_job_set_waiting(source->job, error->message);
-        vmf_source_back_off(&wait_ms);
-        reconnect(source);
+        /* It failed after its claim: did it give the VM back, or is the guest lost? */
+        g_clear_error(why);
+        *why = g_steal_pointer(&error);
+        *down = TRUE;
+        return vmf_source_ask_record(source);
     }
 }

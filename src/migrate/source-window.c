@@ -175,6 +175,7 @@ vmf_source_end_here(VmfSource *source, GBytes *cookie, GError **error)
         if (!done && !vmf_qemu_process_kill(source->qemu, KILL_TIMEOUT_MS, error))
             return FALSE;
     }
-    vmf_disk_client_quit(source->disks, NULL); /* the hook may have been first */
+    if (source->disks)
+        vmf_disk_client_quit(source->disks, NULL); /* the hook may have been first */
     return done || undefine(source, error);
 }

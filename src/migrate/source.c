@@ -12,12 +12,24 @@
 gboolean
 vmf_source_enter(VmfSource *source, VmfState next, GError **error)
 {
-    g_assert(vmf_state_may_follow(source->state, next));
+    g_assert(vmf_state_may_follow(source->state, next) ||
+             (source->recovering && vmf_state_may_be_found(source->state, next)));
     if (!vmf_journal_enter(source->context->journal, vmf_job_facts(source->job)->number, next,
                            error))
         return FALSE;
     source->state = next;
     return TRUE;
+}
+
+void
+vmf_source_enter_last(VmfSource *source, VmfState next)
+{
+    g_autoptr(GError) error = NULL;
+    if (vmf_source_enter(source, next, &error))
+        return;
+    g_warning("%s", error->message);
+    source->state = next;
+    source->unnoted = TRUE;
 }
 
 void
@@ -69,6 +81,19 @@ note_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer dat
     }
 }
 
+/* For recovery: a host that was restarted asks the record through them. */
+static gboolean
+note_disks(VmfSource *source, const char *xml, GError **error)
+{
+    g_autoptr(GPtrArray) disks = vmf_domain_edit_urls(xml, error);
+    if (disks == NULL)
+        return FALSE;
+    source->disks_text = vmf_vm_disks_to_text((const VmfDomainDisk *const *)disks->pdata,
+                                              disks->len);
+    return vmf_journal_set_disks(source->context->journal, vmf_job_facts(source->job)->number,
+                                 source->disks_text, error);
+}
+
 /* libvirt would only say "unsafe": here is which disk, and what to do. */
 static gboolean
 all_disks_on_shares(VmfSource *source, GError **error)
@@ -79,7 +104,7 @@ all_disks_on_shares(VmfSource *source, GError **error)
     if (others == NULL)
         return FALSE;
     if (others[0] == NULL)
-        return TRUE;
+        return note_disks(source, xml, error);
     g_autofree gchar *list = g_strjoinv(", ", others);
     g_set_error(
         error, VMF_ERROR, VMF_ERROR_CONFIG,
@@ -430,9 +455,7 @@ clean_up(VmfSource *source, gboolean down)
     }
     vmf_source_lap(source, "confirm");
     vmf_fault_point("source.network.end");
-    if (!vmf_source_enter(source, VMF_STATE_GONE, &error))
-        g_warning("%s", error->message);
-    g_clear_error(&error);
+    vmf_source_enter_last(source, VMF_STATE_GONE);
     if (!down && source->peer &&
         !vmf_peer1_call_await_announced_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                              NULL, &error)) {
@@ -443,21 +466,33 @@ clean_up(VmfSource *source, gboolean down)
 
 /* ---- the whole ---- */
 
+/* The disks of a guest that has ended here; libvirt's hook may have been first, or started it anew. */
+static void
+put_disks_down(VmfSource *source)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfDiskState) state = source->disks ? vmf_disk_client_describe(source->disks, NULL)
+                                                  : NULL;
+    if (state && (!state->held || state->epoch == source->epoch) &&
+        !vmf_vm_disks_stop(source->context, source->uuid, &error))
+        g_warning("'%s': %s", source->name, error->message);
+}
+
 VmfOutcome
 vmf_source_keep(VmfSource *source, const GError *why)
 {
     g_autoptr(GError) error = NULL;
+    VmfOutcome outcome = VMF_OUTCOME_CONTINUES_ON_SOURCE;
     if (source->state >= VMF_STATE_OFFERED && source->peer)
         vmf_peer1_call_abort_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                   why ? why->message : "", NULL, NULL);
     if (source->begun && !vmf_source_resume_here(source, &error)) {
-        g_warning("'%s' could not be resumed here: %s", source->name, error->message);
-        vmf_job_set_waiting(source->job, error->message);
-        return VMF_OUTCOME_PAUSED_WAITING;
+        g_warning("'%s' does not run here any more: %s", source->name, error->message);
+        put_disks_down(source);
+        outcome = VMF_OUTCOME_VM_DOWN;
     }
-    if (!vmf_source_enter(source, VMF_STATE_KEPT, &error))
-        g_warning("%s", error->message);
-    return VMF_OUTCOME_CONTINUES_ON_SOURCE;
+    vmf_source_enter_last(source, VMF_STATE_KEPT);
+    return outcome;
 }
 
 VmfOutcome
@@ -487,8 +522,10 @@ move(VmfSource *source, GError **why)
     if (!set_up(source, &prepare_cookie, why) ||
         !copy_memory(source, prepare_cookie, &perform_cookie, why))
         return vmf_source_keep(source, *why);
-    if (!hand_over(source, perform_cookie, why) &&
-        (source->state == VMF_STATE_QUIESCED || vmf_source_ask_record(source) == VMF_VERDICT_OURS))
+    if (hand_over(source, perform_cookie, why))
+        return vmf_source_see_it_run(source, why);
+    source->recovering = TRUE;
+    if (source->state == VMF_STATE_QUIESCED || vmf_source_ask_record(source) == VMF_VERDICT_OURS)
         return vmf_source_keep(source, *why);
     return vmf_source_see_it_run(source, why);
 }
@@ -532,7 +569,19 @@ vmf_source_clear(VmfSource *source)
     g_clear_pointer(&source->qemu, vmf_qemu_process_free);
     g_clear_pointer(&source->watch, vmf_copy_watch_free);
     g_string_free(source->laps, TRUE);
+    g_free(source->disks_text);
     g_mutex_clear(&source->lock);
+}
+
+static gboolean
+note_end(VmfSource *source, const char *report, GError **error)
+{
+    gint64 number = vmf_job_facts(source->job)->number;
+    if (source->unnoted &&
+        !vmf_journal_enter(source->context->journal, number, source->state, error))
+        return FALSE;
+    source->unnoted = FALSE;
+    return vmf_journal_finish(source->context->journal, number, report, error);
 }
 
 void
@@ -544,11 +593,17 @@ vmf_source_report(VmfSource *source, VmfOutcome outcome, const GError *why)
     g_info("'%s': ms:%s", source->name, source->laps->str);
     vmf_job_finish(source->job, outcome, why);
     g_autofree gchar *report = vmf_job_report(source->job);
-    g_autoptr(GError) error = NULL;
-    if (!vmf_journal_finish(source->context->journal, vmf_job_facts(source->job)->number, report,
-                            &error))
-        g_warning("%s", error->message);
-    vmf_job_publish(source->job);
+    gboolean told = FALSE;
+    for (guint wait_ms = VMF_RETRY_FIRST_MS;; vmf_source_back_off(&wait_ms)) {
+        g_autoptr(GError) error = NULL;
+        gboolean noted = note_end(source, report, &error);
+        if (!told)
+            vmf_job_publish(source->job);
+        told = TRUE;
+        if (noted)
+            return;
+        g_warning("%s; it is tried again", error->message);
+    }
 }
 
 void

@@ -69,6 +69,13 @@ vmf_state_may_follow(VmfState state, VmfState next)
 }
 
 gboolean
+vmf_state_may_be_found(VmfState state, VmfState next)
+{
+    return !vmf_state_is_final(state) && states[state].role == states[next].role &&
+           (vmf_state_is_final(next) || next == VMF_STATE_COMMITTED);
+}
+
+gboolean
 vmf_state_is_final(VmfState state)
 {
     return states[state].next == 0;

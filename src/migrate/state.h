@@ -76,6 +76,14 @@ gboolean vmf_state_from_name(const char *name, VmfState *state);
 /** vmf_state_may_follow() - whether @next is permitted after @state */
 gboolean vmf_state_may_follow(VmfState state, VmfState next);
 
+/**
+ * vmf_state_may_be_found() - whether recovery may go to @next though the journal says @state
+ *
+ * A journal can be behind: an older copy of it, or one that could not be written. The record
+ * decides, so each end of the move is possible from wherever the journal stands.
+ */
+gboolean vmf_state_may_be_found(VmfState state, VmfState next);
+
 /** vmf_state_is_final() - nothing follows: the move is over on this side */
 gboolean vmf_state_is_final(VmfState state);
 

@@ -2,6 +2,7 @@
 #include "src/migrate/vm-disks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 
 #include "smb/share-url.h"
 #include "src/base/error.h"
+#include "src/vm/domain-edit.h"
 
 /* The last holder's handle may still be on its way out: a stopped VM is closed in milliseconds. */
 #define START_WAIT_MS 5000
@@ -83,10 +85,10 @@ quarantine_ms(const VmfContext *context, const VmfVmDisks *vm)
     return seconds * 1000;
 }
 
-VmfDiskClient *
-vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **error)
+static VmfDiskClient *
+launch(const VmfContext *context, const VmfVmDisks *vm, gboolean resume, GError **error)
 {
-    VmfDiskLaunch launch = {
+    VmfDiskLaunch how = {
         .vm_uuid = vm->uuid,
         .account = context->me->account,
         .owner_sid = context->sid,
@@ -94,28 +96,126 @@ vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **er
         .run_dir = context->run_dir,
         .ccache = vmf_ticket_keeper_cache_path(context->smb_ticket),
         .quarantine_ms = quarantine_ms(context, vm),
+        .resume = resume,
     };
-    if (!vmf_local_user(context->policy->disk_user, "[vmferry] disk-user", &launch.run_uid,
-                        &launch.run_gid, error) ||
-        !vmf_local_user(context->policy->qemu_user, "[libvirt] qemu-user", &launch.qemu_uid,
-                        &launch.qemu_gid, error) ||
+    if (!vmf_local_user(context->policy->disk_user, "[vmferry] disk-user", &how.run_uid,
+                        &how.run_gid, error) ||
+        !vmf_local_user(context->policy->qemu_user, "[libvirt] qemu-user", &how.qemu_uid,
+                        &how.qemu_gid, error) ||
         !vmf_vm_disks_judge(context, vm, error))
         return NULL;
 
     g_autoptr(VmfDiskClient) running = vmf_disk_client_connect(context->run_dir, vm->uuid, NULL);
     if (running == NULL) {
-        g_autofree VmfDiskSpec *disks = g_new0(VmfDiskSpec, launch.n_disks);
-        for (guint i = 0; i < launch.n_disks; i++) {
+        g_autofree VmfDiskSpec *disks = g_new0(VmfDiskSpec, how.n_disks);
+        for (guint i = 0; i < how.n_disks; i++) {
             const VmfDomainDisk *disk = vm->disks[i];
             disks[i] = (VmfDiskSpec){disk->target, disk->format, disk->url};
         }
-        launch.disks = disks;
-        running = vmf_disk_client_launch(&launch, error);
+        how.disks = disks;
+        running = vmf_disk_client_launch(&how, error);
     }
-    if (running == NULL ||
-        !make_mig_folder(context, vm->uuid, launch.qemu_uid, launch.qemu_gid, error))
+    if (running == NULL || !make_mig_folder(context, vm->uuid, how.qemu_uid, how.qemu_gid, error))
         return NULL;
     return g_steal_pointer(&running);
+}
+
+VmfDiskClient *
+vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **error)
+{
+    return launch(context, vm, FALSE, error);
+}
+
+/* ---- for a move that was interrupted ---- */
+
+gchar *
+vmf_vm_disks_to_text(const VmfDomainDisk *const *disks, guint n_disks)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < n_disks; i++)
+        g_string_append_printf(text, "%s %s %s\n", disks[i]->target, disks[i]->format,
+                               disks[i]->url);
+    return g_string_free(text, FALSE);
+}
+
+static GPtrArray *
+disks_from_text(const char *text)
+{
+    GPtrArray *disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_domain_disk_free);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 0; lines[i] && lines[i][0]; i++) {
+        g_auto(GStrv) words = g_strsplit(lines[i], " ", 3);
+        if (g_strv_length(words) != 3)
+            continue;
+        VmfDomainDisk *disk = g_new0(VmfDomainDisk, 1);
+        disk->target = g_strdup(words[0]);
+        disk->format = g_strdup(words[1]);
+        disk->url = g_strdup(words[2]);
+        g_ptr_array_add(disks, disk);
+    }
+    return disks;
+}
+
+static GPtrArray *
+disks_from_libvirt(const VmfContext *context, const char *uuid, GError **error)
+{
+    g_autofree gchar *xml = vmf_host_dump_xml(context->host, uuid, VMF_XML_LIVE, error);
+    return xml ? vmf_domain_edit_urls(xml, error) : NULL;
+}
+
+VmfDiskClient *
+vmf_vm_disks_find(const VmfContext *context, const char *uuid, const char *name, const char *text,
+                  GError **error)
+{
+    VmfDiskClient *running = vmf_disk_client_connect(context->run_dir, uuid, NULL);
+    if (running)
+        return running;
+    g_autoptr(GPtrArray) disks = text ? disks_from_text(text)
+                                      : disks_from_libvirt(context, uuid, error);
+    if (disks == NULL)
+        return NULL;
+    VmfVmDisks vm = {uuid, name, (const VmfDomainDisk *const *)disks->pdata, disks->len};
+    return launch(context, &vm, TRUE, error);
+}
+
+gboolean
+vmf_vm_disks_has_ended(VmfDiskClient *disks)
+{
+    return disks == NULL || g_dbus_connection_is_closed(vmf_disk_client_connection(disks));
+}
+
+static gchar *
+mark_path(const VmfContext *context, const char *uuid)
+{
+    return g_build_filename(context->run_dir, uuid, "untouched", NULL);
+}
+
+gboolean
+vmf_vm_disks_mark(const VmfContext *context, const char *uuid, GError **error)
+{
+    g_autofree gchar *path = mark_path(context, uuid);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+        close(fd);
+        return TRUE;
+    }
+    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot make '%s': %s", path,
+                g_strerror(errno));
+    return FALSE;
+}
+
+gboolean
+vmf_vm_disks_is_marked(const VmfContext *context, const char *uuid)
+{
+    g_autofree gchar *path = mark_path(context, uuid);
+    return access(path, F_OK) == 0;
+}
+
+void
+vmf_vm_disks_unmark(const VmfContext *context, const char *uuid)
+{
+    g_autofree gchar *path = mark_path(context, uuid);
+    unlink(path);
 }
 
 /* Who may be succeeded by a plain start: nobody, a stopped VM, and ourselves. */

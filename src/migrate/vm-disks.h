@@ -53,6 +53,34 @@ gboolean vmf_vm_disks_start(const VmfContext *context, const VmfVmDisks *vm, con
  */
 gboolean vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error);
 
+/** vmf_vm_disks_to_text() - "vda raw smb://…\n…" for the journal. (transfer full) */
+gchar *vmf_vm_disks_to_text(const VmfDomainDisk *const *disks, guint n_disks);
+
+/**
+ * vmf_vm_disks_find() - the disk process of a VM whose move was interrupted
+ *
+ * The running one; else a new one, to ask the owner record through. It takes up the disks only if
+ * the one before it was killed with an open gate and the record still names this host and epoch.
+ * @text: of vmf_vm_disks_to_text(); NULL: libvirt is asked for the definition
+ *
+ * Returns: (transfer full); VMF_ERROR_CONFIG: nothing on this host knows its disks (any more)
+ */
+VmfDiskClient *vmf_vm_disks_find(const VmfContext *context, const char *uuid, const char *name,
+                                 const char *text, GError **error);
+
+/** vmf_vm_disks_has_ended() - the disk process that @disks talked to is gone, as far as is known */
+gboolean vmf_vm_disks_has_ended(VmfDiskClient *disks);
+
+/*
+ * The mark of an incoming VM whose disks have not been written to here: @run_dir/UUID/untouched.
+ * Made before memory comes; the disk process removes it before the first write that it sends.
+ * Where it is found, the source can go on with its copy of the guest's memory: that outlives
+ * vmferryd, QEMU and the disk process. A restart of the host empties @run_dir: no mark, no proof.
+ */
+gboolean vmf_vm_disks_mark(const VmfContext *context, const char *uuid, GError **error);
+gboolean vmf_vm_disks_is_marked(const VmfContext *context, const char *uuid);
+void vmf_vm_disks_unmark(const VmfContext *context, const char *uuid); /* the move is over */
+
 /** vmf_vm_disks_mig_socket() - path of a migration socket of the VM: @run_dir/UUID/mig/@name */
 gchar *vmf_vm_disks_mig_socket(const VmfContext *context, const char *uuid, const char *name);
 

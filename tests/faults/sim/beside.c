@@ -5,6 +5,7 @@
 #include "src/migrate/incoming-private.h"
 #include "src/migrate/source-private.h"
 #include "src/migrate/vm-disks.h"
+#include "src/migrate/waiting.h"
 #include "src/vm/cookie.h"
 #include "src/vm/domain-edit.h"
 
@@ -250,6 +251,23 @@ gchar **
 vmf_domain_edit_other_disks(const char *xml, GError **error)
 {
     return g_new0(gchar *, 1);
+}
+
+GPtrArray *
+vmf_domain_edit_urls(const char *xml, GError **error)
+{
+    return g_ptr_array_new();
+}
+
+gchar *
+vmf_vm_disks_to_text(const VmfDomainDisk *const *disks, guint n_disks)
+{
+    return g_strdup("disks");
+}
+
+void
+vmf_waiting_set(const char *uuid, const char *name, const char *what)
+{
 }
 
 gchar *

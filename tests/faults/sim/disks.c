@@ -19,7 +19,14 @@
 #define SHARE_US   (150 * G_USEC_PER_SEC)
 #define RELEASE_US (600 * G_USEC_PER_SEC)
 
-typedef enum { ORDER_READ_RECORD, ORDER_PROBE, ORDER_TAKE, ORDER_RELEASE, ORDER_WRITE_FILE } Verb;
+typedef enum {
+    ORDER_READ_RECORD,
+    ORDER_PROBE,
+    ORDER_CLAIM,
+    ORDER_TAKE,
+    ORDER_RELEASE,
+    ORDER_WRITE_FILE
+} Verb;
 
 typedef struct {
     Verb verb;
@@ -38,7 +45,7 @@ struct SimDiskProc {
     SimProc proc;
     SimHost *host;
     VmfDiskSet *set;
-    gboolean serving, failed;
+    gboolean resume, serving, failed;
     gboolean woken;
     GQueue orders;
     int kept[MAX_KEPT];
@@ -70,6 +77,15 @@ sim_disks_wake(SimHost *host)
         wake(host->disks);
 }
 
+/* disk-plugin.c: remove_mark() */
+static void
+touched(gpointer data)
+{
+    SimDiskProc *process = data;
+    if (!sim_off(SIM_RULE_MARK))
+        process->host->marked = FALSE;
+}
+
 static VmfDiskSet *
 make_set(SimDiskProc *process, GError **error)
 {
@@ -84,7 +100,10 @@ make_set(SimDiskProc *process, GError **error)
         .owner_sid = process->host->sid,
         .boot_id = process->host->boot,
         .quarantine_ms = SIM_QUARANTINE,
+        .ledger = &process->host->ledger,
+        .resume = process->resume,
         .wake = wake,
+        .touched = touched,
         .data = process,
     };
     return vmf_disk_set_new(&config, error);
@@ -102,6 +121,10 @@ run_order(SimDiskProc *process, Order *order)
         break;
     case ORDER_PROBE:
         order->ok = vmf_disk_set_probe(set, &order->error);
+        break;
+    case ORDER_CLAIM:
+        order->ok = vmf_disk_set_claim(set, &order->expected, &order->next, order->wait_ms, NULL,
+                                       &order->error);
         break;
     case ORDER_TAKE:
         order->ok = vmf_disk_set_claim(set, &order->expected, &order->next, order->wait_ms, NULL,
@@ -130,8 +153,12 @@ owner_thread(gpointer data)
     process->serving = process->set != NULL;
     process->failed = process->set == NULL;
     sim_wake(process);
-    if (process->failed)
+    if (process->failed) {
+        sim_sleep(100); /* whoever started it is told why, if it still lives */
+        if (process->host->disks == process)
+            sim_disks_kill(process->host);
         return;
+    }
     while (TRUE) {
         Order *order = g_queue_pop_head(&process->orders);
         if (order != NULL)
@@ -148,11 +175,12 @@ owner_thread(gpointer data)
 }
 
 static SimDiskProc *
-new_process(SimHost *host)
+new_process(SimHost *host, gboolean resume)
 {
     SimDiskProc *process = g_new0(SimDiskProc, 1);
     process->proc = (SimProc){.name = "disks", .host = host->index, .alive = TRUE};
     process->host = host;
+    process->resume = resume;
     process->generation = ++generations;
     g_queue_init(&process->orders);
     host->disks = process;
@@ -200,7 +228,7 @@ sim_disks_generation(SimHost *host)
 void
 sim_disks_boot(SimHost *host)
 {
-    SimDiskProc *process = new_process(host);
+    SimDiskProc *process = new_process(host, FALSE);
     while (!process->serving && !process->failed)
         sim_wait(process, G_MAXINT64);
     g_assert(process->serving);
@@ -214,18 +242,18 @@ sim_disks_boot(SimHost *host)
 
 /* vmf_vm_disks_launch() */
 gboolean
-sim_disks_launch(SimHost *host, GError **error)
+sim_disks_launch(SimHost *host, gboolean resume, GError **error)
 {
     if (host->disks != NULL) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "a disk process runs already");
         return FALSE;
     }
-    SimDiskProc *process = new_process(host);
+    SimDiskProc *process = new_process(host, resume);
     while (process->proc.alive && !process->serving && !process->failed)
         sim_wait(process, G_MAXINT64);
     if (process->serving)
         return TRUE;
-    if (process->why)
+    if (process->why) /* its memory outlives it */
         g_propagate_error(error, g_error_copy(process->why));
     else
         g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "the disk process ended");
@@ -368,6 +396,7 @@ vmf_disk_client_describe(VmfDiskClient *client, GError **error)
         .trouble = g_strdup(""),
         .foreign = facts.gate.foreign,
         .written_since_open = facts.written_since_open,
+        .pid = (pid_t)client->generation,
     };
     return state;
 }
@@ -416,16 +445,30 @@ copy_next(Order *order, const VmfOwnerNext *next)
     order->next.owner_account = g_intern_string(next->owner_account);
 }
 
-gboolean
-vmf_disk_client_take(VmfDiskClient *client, const VmfOwnerExpect *expected,
-                     const VmfOwnerNext *next, guint wait_ms, VmfDiskTimes *times, GError **error)
+static gboolean
+claim_or_take(VmfDiskClient *client, Verb verb, const VmfOwnerExpect *expected,
+              const VmfOwnerNext *next, guint wait_ms, GError **error)
 {
     Order *order = g_new0(Order, 1);
-    order->verb = ORDER_TAKE;
+    order->verb = verb;
     order->expected = (VmfOwnerExpect){g_intern_string(expected->owner_sid), expected->epoch};
     copy_next(order, next);
     order->wait_ms = wait_ms;
     return finish_order(client, order, SHARE_US + (gint64)wait_ms * 1000, error);
+}
+
+gboolean
+vmf_disk_client_claim(VmfDiskClient *client, const VmfOwnerExpect *expected,
+                      const VmfOwnerNext *next, guint wait_ms, VmfDiskTimes *times, GError **error)
+{
+    return claim_or_take(client, ORDER_CLAIM, expected, next, wait_ms, error);
+}
+
+gboolean
+vmf_disk_client_take(VmfDiskClient *client, const VmfOwnerExpect *expected,
+                     const VmfOwnerNext *next, guint wait_ms, VmfDiskTimes *times, GError **error)
+{
+    return claim_or_take(client, ORDER_TAKE, expected, next, wait_ms, error);
 }
 
 gboolean
@@ -515,7 +558,51 @@ vmf_disk_client_quit(VmfDiskClient *client, GError **error)
     return TRUE;
 }
 
-/* vm-disks.c */
+/* --- vm-disks.c --- */
+
+VmfDiskClient *
+vmf_vm_disks_find(const VmfContext *context, const char *uuid, const char *name, const char *text,
+                  GError **error)
+{
+    SimHost *host = host_of_run_dir(context->run_dir);
+    if (host->disks == NULL) {
+        g_autoptr(GError) local = NULL;
+        g_autoptr(VmfVmInfo) known = text ? NULL : vmf_host_lookup(context->host, uuid, &local);
+        if (text == NULL && known == NULL) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        if (!sim_disks_launch(host, TRUE, error))
+            return NULL;
+    }
+    return vmf_disk_client_connect(context->run_dir, uuid, error);
+}
+
+gboolean
+vmf_vm_disks_has_ended(VmfDiskClient *disks)
+{
+    return disks == NULL || !is_there(disks);
+}
+
+gboolean
+vmf_vm_disks_mark(const VmfContext *context, const char *uuid, GError **error)
+{
+    host_of_run_dir(context->run_dir)->marked = TRUE;
+    return TRUE;
+}
+
+gboolean
+vmf_vm_disks_is_marked(const VmfContext *context, const char *uuid)
+{
+    return host_of_run_dir(context->run_dir)->marked;
+}
+
+void
+vmf_vm_disks_unmark(const VmfContext *context, const char *uuid)
+{
+    host_of_run_dir(context->run_dir)->marked = FALSE;
+}
+
 gboolean
 vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
 {

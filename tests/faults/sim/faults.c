@@ -164,8 +164,11 @@ power_loss(SimHost *host, gint64 us)
     sim_vmferryd_kill(host);
     sim_libvirtd_kill(host, FALSE);
     sim_qemu_gone(host, TRUE, "power loss");
+    sim_host_lost(host);
     sim_disks_kill(host);
     host->libvirt = (SimLibvirtJob){.conn = -1};
+    host->marked = FALSE; /* /run is empty after it */
+    host->ledger = (VmfDiskLedger){0};
     sim_spawn(NULL, us, boot, host);
 }
 

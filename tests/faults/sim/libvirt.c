@@ -139,6 +139,7 @@ static void
 guest_changes(SimQemu *qemu)
 {
     qemu->version = ++world.version;
+    world.before_run = 0;
 }
 
 static void
@@ -244,14 +245,17 @@ sim_qemu_cpus(SimHost *host, gboolean run, const char *why)
     if (!run)
         return;
     qemu->state = DOM_RUNNING;
-    if (!qemu->memory_here || qemu->version != world.version)
+    /* One that was let run, and ended before it wrote: the source may go on (handover.md). */
+    if (!qemu->memory_here || (qemu->version != world.version && qemu->version != world.before_run))
         sim_violation("I6", "hv%d lets the guest run with an old state of its memory (%s)",
                       host->index + 1, why);
     if (qemu->metadata != sim_server_metadata() && !world.busy[SIM_META_SLOT])
         sim_violation("I3", "hv%d goes on with image metadata that the other host has changed",
                       host->index + 1);
     world.write_gap = 1000;
+    guint64 before = qemu->version;
     guest_changes(qemu);
+    world.before_run = before;
     for (guint i = 0; i < SIM_DISKS * SIM_BLOCKS; i++) {
         if (!world.busy[i])
             continue;
@@ -330,12 +334,19 @@ dies_with_the_guest(const SimHost *host)
 {
     guint64 epoch;
     VmfOwnerState state;
-    VmfDiskSet *set = sim_disks_set((SimHost *)host);
-    gboolean wrote = host->qemu.in_flight > 0 ||
-                     (set != NULL && vmf_disk_set_facts(set).gate.writes_passed > 0);
     return host->qemu.memory_here && host->qemu.version == world.version &&
            sim_server_owner(&epoch, &state) == host->index &&
-           (host->index == 0 || !host->up || wrote);
+           (host->index == 0 || !host->up || !host->marked);
+}
+
+/* The owner's host is gone, and with it what it knew: whether the guest has run there. */
+void
+sim_host_lost(const SimHost *host)
+{
+    guint64 epoch;
+    VmfOwnerState state;
+    if (sim_server_owner(&epoch, &state) == host->index && !world.hosts[1 - host->index].qemu.cpus)
+        world.memory_lost = TRUE;
 }
 
 void
@@ -915,6 +926,13 @@ vmf_phases_confirm(VmfPhases *phases, const VmfPhaseParams *params, GBytes *give
 /* --- phase-file.h --- */
 
 gboolean
+vmf_phase_file_read(const char *state_dir, const char *name, VmfLibvirtPhase *phase, GError **error)
+{
+    *phase = (VmfLibvirtPhase)world.hosts[sim_current_proc()->host].libvirt.state;
+    return TRUE;
+}
+
+gboolean
 vmf_phase_file_wait(const char *state_dir, const char *name, gint64 timeout_ms,
                     VmfLibvirtPhase *phase, GError **error)
 {
@@ -1113,6 +1131,12 @@ void
 vmf_qemu_process_free(VmfQemuProcess *process)
 {
     g_free(process);
+}
+
+gboolean
+vmf_qemu_process_alive(const VmfQemuProcess *process)
+{
+    return process->host->qemu.id == process->id && process->host->qemu.proc.alive;
 }
 
 gboolean

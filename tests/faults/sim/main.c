@@ -25,8 +25,7 @@
  *
  *   --seeds FROM:COUNT  of random             --step N      of pairs: every Nth
  *   --jobs N            processes, 1          --out FOLDER  where failing schedules are written
- *   --without RULE      switch a rule off     --all         also with a journal that was set back
- *   --known             count known flaws (flaws.h) as violations
+ *   --without RULE      switch a rule off     --known       count known flaws (flaws.h) as violations
  *
  * Runs are made in child processes: an assertion of the product that fails, or a run without end,
  * is a violation as well, and what a killed process leaves in memory goes with its child.
@@ -73,7 +72,7 @@ typedef struct {
 
 static Shared *shared;
 static const char *out_folder;
-static gboolean all_kinds, show_known;
+static gboolean show_known;
 
 /* --- plans --- */
 
@@ -86,20 +85,10 @@ mix(guint64 *state)
     return z ^ (z >> 31);
 }
 
-/* Kinds against which nothing is safe yet would hide the others. */
-static gboolean
-is_left_out(SimFaultKind kind)
-{
-    return !all_kinds && (kind == FAULT_JOURNAL_OLD || kind == FAULT_JOURNAL_OLDER);
-}
-
 static SimFaultKind
 any_kind(guint64 *state)
 {
-    SimFaultKind kind = FAULT_NONE;
-    while (kind == FAULT_NONE || is_left_out(kind))
-        kind = (SimFaultKind)(mix(state) % SIM_N_FAULTS);
-    return kind;
+    return (SimFaultKind)(1 + mix(state) % (SIM_N_FAULTS - 1));
 }
 
 static void
@@ -472,13 +461,11 @@ list_singles(Space *space, guint from, guint to)
     space->n_singles = 0;
     for (guint point = from; point <= to; point++)
         for (guint kind = 1; kind < SIM_N_FAULTS; kind++)
-            if (space->mode != MODE_PAIRS || !is_left_out((SimFaultKind)kind))
-                for (int host = 0; host < (sim_fault_has_host((SimFaultKind)kind) ? SIM_HOSTS : 1);
-                     host++) {
-                    g_assert(space->n_singles < G_N_ELEMENTS(space->singles));
-                    space->singles[space->n_singles++] = (SimFault){(SimFaultKind)kind, host,
-                                                                    point};
-                }
+            for (int host = 0; host < (sim_fault_has_host((SimFaultKind)kind) ? SIM_HOSTS : 1);
+                 host++) {
+                g_assert(space->n_singles < G_N_ELEMENTS(space->singles));
+                space->singles[space->n_singles++] = (SimFault){(SimFaultKind)kind, host, point};
+            }
 }
 
 static gboolean
@@ -578,8 +565,6 @@ main(int argc, char **argv)
             out_folder = argv[++i];
         else if (strcmp(argv[i], "--known") == 0)
             show_known = TRUE;
-        else if (strcmp(argv[i], "--all") == 0)
-            all_kinds = TRUE;
         else if (strcmp(argv[i], "--without") == 0)
             sim_rule_off = find_rule(argv[++i]);
         else

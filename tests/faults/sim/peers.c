@@ -30,7 +30,8 @@ struct _VmfPeerLink {
     SimHost *from, *to;
     guint from_generation, to_generation;
     gboolean broken;
-    gboolean late; /* what is under way is still delivered */
+    gboolean late;  /* what is under way is still delivered */
+    gboolean ended; /* the other end's session is over */
     VmfChannel channel;
 };
 
@@ -61,6 +62,7 @@ session_end(gpointer data)
 {
     VmfPeerLink *link = data;
     SimHost *host = link->to;
+    link->ended = TRUE;
     for (guint i = 0; i < host->n_incoming; i++)
         if (vmf_incoming_control(host->incoming[i]) == &link->channel)
             vmf_incoming_peer_lost(host->incoming[i]);
@@ -191,7 +193,24 @@ find(SimHost *host, GError **error)
     return NULL;
 }
 
-/* peer-table.c: on_offer(), incoming_from_offer(), admit() */
+/* peer-table.c: admit() */
+static gboolean
+admit(Call *call, GError **error)
+{
+    SimHost *host = call->link->to;
+    if (call->link->ended) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "the connection has ended");
+        return FALSE;
+    }
+    for (guint i = 0; i < host->n_incoming; i++)
+        if (!vmf_state_is_final(vmf_incoming_state(host->incoming[i]))) {
+            g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "this VM is on its way already");
+            return FALSE;
+        }
+    return TRUE;
+}
+
+/* peer-table.c: on_offer(), incoming_from_offer() */
 static gboolean
 offer(Call *call, GError **error)
 {
@@ -205,24 +224,29 @@ offer(Call *call, GError **error)
                                              call->link->from->fqdn, &call->link->channel, error);
     if (incoming == NULL)
         return FALSE;
-    for (guint i = 0; i < host->n_incoming; i++)
-        if (!vmf_state_is_final(vmf_incoming_state(host->incoming[i]))) {
-            g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "this VM is on its way already");
-            return FALSE;
-        }
+    if (!admit(call, error)) {
+        vmf_incoming_abort(incoming, (*error)->message, NULL);
+        return FALSE;
+    }
     g_assert(host->n_incoming < G_N_ELEMENTS(host->incoming));
     host->incoming[host->n_incoming++] = vmf_incoming_ref(incoming);
     return vmf_incoming_offer(incoming, "<domain/>", error);
 }
 
-/* peer-table.c: journal_says_running() */
+/* peer-table.c: journal_answers() */
 static gboolean
-journal_says_running(SimHost *host)
+journal_answers(SimHost *host, GError **error)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++)
-        if (host->rows[i].used && host->rows[i].entry.role == VMF_ROLE_DESTINATION &&
-            host->rows[i].entry.state == VMF_STATE_RUNNING)
-            return TRUE;
+    for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++) {
+        const VmfJournalEntry *entry = &host->rows[i].entry;
+        if (!host->rows[i].used || entry->role != VMF_ROLE_DESTINATION ||
+            !vmf_state_is_final(entry->state))
+            continue;
+        if (entry->state != VMF_STATE_RUNNING)
+            g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "the move is %s",
+                        vmf_state_name(entry->state));
+        return TRUE;
+    }
     return FALSE;
 }
 
@@ -272,8 +296,8 @@ serve(gpointer data)
     SimHost *host = call->link->to;
     if (call->verb == OFFER) {
         call->ok = offer(call, &call->error);
-    } else if (call->verb == AWAIT_RUNNING && journal_says_running(host)) {
-        call->ok = TRUE;
+    } else if (call->verb == AWAIT_RUNNING && journal_answers(host, &call->error)) {
+        call->ok = call->error == NULL;
     } else {
         g_autoptr(VmfIncoming) incoming = find(host, &call->error);
         call->ok = incoming && serve_incoming(call, incoming, &call->error);
@@ -433,7 +457,12 @@ gboolean
 vmf_incoming_check(VmfIncoming *incoming, const char *definition, GError **error)
 {
     SimHost *host = sim_host_of_context(incoming->context);
-    if (!must_be_free(incoming, error) || !sim_disks_launch(host, error))
+    if (!must_be_free(incoming, error))
+        return FALSE;
+    incoming->disks_text = g_strdup("disks");
+    if (!vmf_journal_set_disks(incoming->context->journal, incoming->job, incoming->disks_text,
+                               error) ||
+        !sim_disks_launch(host, FALSE, error))
         return FALSE;
     incoming->disks = vmf_disk_client_connect(incoming->context->run_dir, incoming->uuid, error);
     return incoming->disks != NULL && check_owner(incoming, error) &&
@@ -517,6 +546,18 @@ vmf_journal_set_epoch(VmfJournal *journal, gint64 job, guint64 epoch, GError **e
 }
 
 gboolean
+vmf_journal_set_disks(VmfJournal *journal, gint64 job, const char *disks, GError **error)
+{
+    SimHost *host = host_of_journal(journal);
+    sim_point("hv%d notes the disks", host->index + 1);
+    sim_travel(500);
+    if (!journal_works(host, error))
+        return FALSE;
+    host->rows[job - 1].entry.disks = g_strdup(disks);
+    return TRUE;
+}
+
+gboolean
 vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError **error)
 {
     sim_travel(200);
@@ -532,6 +573,7 @@ vmf_journal_entry_free(VmfJournalEntry *entry)
     g_free(entry->vm_uuid);
     g_free(entry->vm_name);
     g_free(entry->peer);
+    g_free(entry->disks);
     g_free(entry);
 }
 
@@ -553,6 +595,7 @@ copy_entry(const VmfJournalEntry *entry)
     copy->vm_name = g_strdup(entry->vm_name);
     copy->peer = g_strdup(entry->peer);
     copy->report = NULL;
+    copy->disks = g_strdup(entry->disks);
     return copy;
 }
 

@@ -52,15 +52,12 @@ RULES = [
        "    if (OFF)\n        return JUDGED_MINE;\n"
        "    if (present && vmf_disk_set_names_me(set, record, *epoch) &&")]),
     ("ask-record", "Confirm(1) is sent only when the record says that this host owns the disks",
-     [("src/migrate/source-verdict.c", "    guint wait_ms = VMF_RETRY_FIRST_MS;\n    for (;;) {\n"
-       "        g_autoptr(GError) error = NULL;\n        VmfOwnerRecord record;\n"
-       "        gboolean present = FALSE;\n"
-       "        if (vmf_disk_client_read_record(source->disks, &present, &record, &error)) {",
-       "    guint wait_ms = VMF_RETRY_FIRST_MS;\n    if (OFF)\n        return VMF_VERDICT_OURS;\n"
-       "    for (;;) {\n"
-       "        g_autoptr(GError) error = NULL;\n        VmfOwnerRecord record;\n"
-       "        gboolean present = FALSE;\n"
-       "        if (vmf_disk_client_read_record(source->disks, &present, &record, &error)) {")]),
+     [("src/migrate/source-verdict.c",
+       "    for (guint wait_ms = VMF_RETRY_FIRST_MS;;) {\n        g_autoptr(GError) error = NULL;\n"
+       "        VmfOwnerRecord record;",
+       "    if (OFF)\n        return VMF_VERDICT_OURS;\n"
+       "    for (guint wait_ms = VMF_RETRY_FIRST_MS;;) {\n        g_autoptr(GError) error = NULL;\n"
+       "        VmfOwnerRecord record;")]),
     ("did-commit", "a claim whose answer was lost is asked about, not taken for failed",
      [("src/migrate/incoming.c", "    if (!g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE))\n        return FALSE;",
        "    if (OFF || !g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE))\n        return FALSE;")]),
@@ -69,10 +66,8 @@ RULES = [
     ("stale-grant", "a Grant that comes out of turn is refused",
      [("src/migrate/incoming.c", "    if (!must_be(incoming, VMF_STATE_ALLOCATED, \"Grant\", error))",
        "    if (!OFF && !must_be(incoming, VMF_STATE_ALLOCATED, \"Grant\", error))")]),
-    ("untouched", "disks go back to the source only if the guest has not written here",
-     [("src/migrate/incoming-complete.c", "disks && disks->written_since_open > 0)",
-       "disks && disks->written_since_open > 0 && !OFF)"),
-      ("smb/disk-set-release.c", "        vmf_gate_facts(set->gate).writes_passed != 0) {",
+    ("mark", "disks go back to the source only if the guest has not written here",
+     [("smb/disk-set-release.c", "        vmf_gate_facts(set->gate).writes_passed != 0) {",
        "        vmf_gate_facts(set->gate).writes_passed != 0 && !OFF) {")]),
     ("ask-libvirt", "a lost answer to Finish is a question to libvirt, not a failure",
      [("src/migrate/incoming-complete.c", "        if (!runs_here(incoming))\n            return FALSE;",
@@ -95,8 +90,10 @@ RULES = [
      [("src/migrate/incoming.c", "    vmf_incoming_abort(incoming, \"its connection ended\", NULL);",
        "    if (!OFF)\n        vmf_incoming_abort(incoming, \"its connection ended\", NULL);")]),
     ("recover-asks", "a restarted destination asks the record whether it had committed",
-     [("src/migrate/recover.c", "    if (incoming->state < VMF_STATE_ALLOCATED)",
-       "    if (OFF || incoming->state < VMF_STATE_ALLOCATED)")]),
+     [("src/migrate/recover-incoming.c", "        switch (vmf_record_act(VMF_ROLE_DESTINATION, says)) {",
+       "        switch (OFF && incoming->state < VMF_STATE_COMMITTED\n"
+       "                    ? VMF_ACT_GIVE_UP\n"
+       "                    : vmf_record_act(VMF_ROLE_DESTINATION, says)) {")]),
     ("settle-record", "a new owner writes the record's other slot as well",
      [("smb/owner-store.c", "    return store->settled ||", "    return OFF || store->settled ||")]),
 ]

@@ -202,8 +202,7 @@ what_is_wrong(void)
         for (int i = 0; i < SIM_HOSTS; i++)
             if (world.hosts[i].qemu.proc.alive)
                 return "the guest is lost, and a copy of it still waits";
-    /* One that could not be written is closed by the next start of vmferryd. */
-    if (!journals_are_closed() && !world.struck[FAULT_JOURNAL])
+    if (!journals_are_closed())
         return "a journal entry is still open";
     return "";
 }

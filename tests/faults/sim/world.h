@@ -141,6 +141,8 @@ typedef struct {
     SimQemu qemu;
     SimLibvirtJob libvirt;
     SimDiskProc *disks; /* NULL: none */
+    VmfDiskLedger ledger;
+    gboolean marked; /* vm-disks.h: of an incoming VM that has not been let run */
 
     SimJournalRow rows[4];
     gint64 journal_broken_until;
@@ -167,6 +169,7 @@ typedef struct {
 
     /* the guest: one, whoever runs it */
     guint64 version;
+    guint64 before_run; /* the version that was let run last, until the guest changes anything */
     guint64 next_number;
     guint64 acked[SIM_DISKS * SIM_BLOCKS];
     guint64 sent[SIM_DISKS * SIM_BLOCKS];
@@ -220,7 +223,7 @@ gboolean sim_server_nobody_waits(void);
 
 /* --- disks.c --- */
 
-gboolean sim_disks_launch(SimHost *host, GError **error);
+gboolean sim_disks_launch(SimHost *host, gboolean resume, GError **error);
 void sim_disks_boot(SimHost *host); /* the source's at the beginning: owned, gate open */
 void sim_disks_kill(SimHost *host);
 SimProc *sim_disks_proc(SimHost *host);
@@ -240,6 +243,7 @@ gboolean vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError *
 
 void sim_qemu_start(SimHost *host, gboolean incoming);
 void sim_qemu_gone(SimHost *host, gboolean fault, const char *why);
+void sim_host_lost(const SimHost *host);
 void sim_qemu_cpus(SimHost *host, gboolean run, const char *why);
 void sim_qemu_frozen(SimHost *host, gboolean stop);
 void sim_qemu_nbd_lost(SimHost *host);

@@ -2,6 +2,7 @@
 #include "src/migrate/journal.h"
 
 #include <glib/gstdio.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,6 +59,7 @@ test_survives_reopening(Fixture *f, gconstpointer data)
     g_assert_cmpint(second, ==, 2);
     g_assert_true(vmf_journal_enter(journal, first, VMF_STATE_RELEASED, &error));
     g_assert_true(vmf_journal_set_epoch(journal, first, 9, &error));
+    g_assert_true(vmf_journal_set_disks(journal, first, "vda raw smb://fs1/vms/a/a.raw\n", &error));
     g_assert_true(vmf_journal_enter(journal, second, VMF_STATE_RUNNING, &error));
     g_assert_true(vmf_journal_finish(journal, second, "{}", &error));
     g_assert_true(vmf_journal_set_meta(journal, "owner-sid", "S-1-5-21-1", &error));
@@ -73,6 +75,7 @@ test_survives_reopening(Fixture *f, gconstpointer data)
     g_assert_cmpuint(entry->epoch, ==, 9);
     g_assert_cmpstr(entry->vm_name, ==, "demo");
     g_assert_null(entry->report);
+    g_assert_cmpstr(entry->disks, ==, "vda raw smb://fs1/vms/a/a.raw\n");
     g_autoptr(GPtrArray) all = vmf_journal_list(again, 10, FALSE, &error);
     g_assert_cmpuint(all->len, ==, 2);
     g_assert_cmpstr(((VmfJournalEntry *)all->pdata[0])->report, ==, "{}");
@@ -89,6 +92,37 @@ test_migration_id_is_one_use(Fixture *f, gconstpointer data)
     g_assert_cmpint(begin(journal, "m1", VMF_ROLE_DESTINATION, &error), ==, 1);
     g_assert_cmpint(begin(journal, "m1", VMF_ROLE_DESTINATION, &error), ==, 0);
     g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
+}
+
+/* As vmferry 0.1.0 wrote it before the column disks. */
+static void
+test_version_1(Fixture *f, gconstpointer data)
+{
+    static const char old[] =
+        "PRAGMA application_id=1986881145; PRAGMA user_version=1;"
+        "CREATE TABLE move (job INTEGER PRIMARY KEY AUTOINCREMENT, migration TEXT NOT NULL UNIQUE,"
+        " role INTEGER NOT NULL, state TEXT NOT NULL, vm_uuid TEXT NOT NULL, vm_name TEXT NOT NULL,"
+        " peer TEXT NOT NULL, epoch INTEGER NOT NULL, started INTEGER NOT NULL,"
+        " updated INTEGER NOT NULL, final INTEGER NOT NULL DEFAULT 0, report TEXT);"
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+        "INSERT INTO move VALUES (3, 'm3', 1, 'committed', 'u', 'demo', 'hv1', 7, 1, 2, 0, NULL);";
+    sqlite3 *db = NULL;
+    g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
+    g_assert_cmpint(sqlite3_exec(db, old, NULL, NULL, NULL), ==, SQLITE_OK);
+    g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
+
+    for (guint i = 0; i < 2; i++) { /* brought up to date, and then as it is */
+        g_autoptr(GError) error = NULL;
+        g_autoptr(VmfJournal) journal = vmf_journal_open(f->path, &error);
+        g_assert_no_error(error);
+        g_autoptr(GPtrArray) open = vmf_journal_list(journal, 10, TRUE, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(open->len, ==, 1);
+        const VmfJournalEntry *entry = open->pdata[0];
+        g_assert_cmpint(entry->job, ==, 3);
+        g_assert_cmpint(entry->state, ==, VMF_STATE_COMMITTED);
+        g_assert_null(entry->disks);
+    }
 }
 
 static void
@@ -123,6 +157,7 @@ main(int argc, char **argv)
 #define ADD(path, func) g_test_add(path, Fixture, NULL, set_up, func, tear_down)
     ADD("/journal/reopened/everything-there", test_survives_reopening);
     ADD("/journal/migration-id-again/refused", test_migration_id_is_one_use);
+    ADD("/journal/version-1/brought-up-to-date", test_version_1);
     ADD("/journal/not-a-journal/refused-by-name", test_not_a_journal);
     ADD("/journal/no-folder/refused", test_cannot_be_written);
     return g_test_run();

@@ -47,6 +47,23 @@ test_point_of_no_return(void)
     g_assert_false(vmf_state_may_follow(VMF_STATE_ALLOCATED, VMF_STATE_RUNNING));
 }
 
+/* Whatever an older journal says, the record's verdict can be entered; nothing else can. */
+static void
+test_found(void)
+{
+    for (gsize a = 0; a < VMF_N_STATES; a++)
+        for (gsize b = 0; b < VMF_N_STATES; b++) {
+            VmfState from = (VmfState)a, to = (VmfState)b;
+            gboolean verdict = vmf_state_is_final(to) || to == VMF_STATE_COMMITTED;
+            g_assert_cmpint(vmf_state_may_be_found(from, to), ==,
+                            !vmf_state_is_final(from) && verdict &&
+                                vmf_state_role(from) == vmf_state_role(to));
+        }
+    g_assert_true(vmf_state_may_be_found(VMF_STATE_OFFERED, VMF_STATE_GONE));
+    g_assert_true(vmf_state_may_be_found(VMF_STATE_NEW, VMF_STATE_COMMITTED));
+    g_assert_false(vmf_state_may_be_found(VMF_STATE_KEPT, VMF_STATE_GONE));
+}
+
 static void
 test_final(void)
 {
@@ -67,6 +84,7 @@ main(int argc, char **argv)
     g_test_add_func("/state/names/round-trip", test_names);
     g_test_add_func("/state/moves/forward-within-a-role", test_moves);
     g_test_add_func("/state/point-of-no-return/not-passed-back", test_point_of_no_return);
+    g_test_add_func("/state/journal-behind/verdict-can-be-entered", test_found);
     g_test_add_func("/state/final/known", test_final);
     return g_test_run();
 }
