@@ -117,6 +117,9 @@ class Box:
         return next((pid for pid, line in self.processes().items()
                      if f"guest={guest.name}," in line and self.alive(pid)), None)
 
+    def defines(self, guest):
+        return self.path(f"/etc/libvirt/qemu/{guest.name}.xml").exists()
+
     def disks(self, guest):
         """PID of the guest's disk process, or None"""
         pid = self.pid_in(f"/run/vmferry/{guest.uuid}/pid")

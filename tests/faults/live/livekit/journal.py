@@ -69,9 +69,11 @@ class Journal:
         ours, theirs = os.pipe(), os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            os.close(ours[1])
-            os.close(theirs[0])
-            _serve(pid, ours[0], theirs[1])
+            # only these two: the others' ends would keep their children from ending with us
+            orders, answers = os.dup2(ours[0], 198), os.dup2(theirs[1], 199)
+            os.closerange(3, 198)
+            os.closerange(200, 4096)
+            _serve(pid, orders, answers)
         os.close(ours[0])
         os.close(theirs[1])
         self._orders = os.fdopen(ours[1], "w", encoding="ascii")

@@ -9,9 +9,10 @@ told to end. Never: two guests, two writers, an acknowledged write lost, an epoc
 import dataclasses
 import json
 import re
+import time
 
 from labkit import report as move_report
-from labkit.watch import presence
+from labkit.watch import MS, presence
 
 OUTCOMES = {"runs-on-destination": "RUNS_ON_DST", "continues-on-source": "CONTINUES_ON_SRC",
             "vm-down": "VM_DOWN", "paused-waiting": "PAUSED_WAITING"}
@@ -107,7 +108,8 @@ class Judge:
                    f"{later.time}, {earlier.sequence} from {earlier.host} at {earlier.time}")
         if scene.follower.losses:
             yield "the observer lost frames: it cannot tell"
-        self.silent_ms = seen.largest_gap_ms() if len(beats) > 1 else float("inf")
+        until_now = (time.time_ns() - beats[-1].time) / MS if beats else float("inf")
+        self.silent_ms = max(seen.largest_gap_ms() if len(beats) > 1 else 0, until_now)
         self.boots = list(dict.fromkeys(beat.boot for beat in beats))
         self.last = next((b for b in reversed(beats) if b.boot == self.boots[0]), None) if beats else None
 

@@ -62,7 +62,7 @@ def _finite(value, digits):
 
 def line(entry):
     if "skipped" in entry:
-        return f"{entry['name']}: not tried: {entry['skipped']}"
+        return f"{entry['name']}: not tried: {' '.join(entry['skipped'].split())[-300:]}"
     told = "" if not entry["violations"] else "  VIOLATION: " + "; ".join(entry["violations"])
     silent = "-" if entry["silent_ms"] is None else f"{entry['silent_ms'] / 1000:.1f} s"
     return f"{entry['name']}: {entry['outcome']}, silent {silent}, heals in {entry['heal_s']:.1f} s{told}"

@@ -9,7 +9,7 @@ from livekit.judge import Judge
 from livekit.points import armed
 
 REACH_S = 30            # a move comes to its point within
-LONGEST_S = 90          # and is waited for so long after the fault, to see what becomes of it
+LONGEST_S = 45          # and is waited for so long after the fault, to see what becomes of it
 
 
 class NotReached(Exception):
@@ -27,7 +27,7 @@ class Trial:
         scene = self.scene
         scene.begin()
         self.judge = Judge(scene)
-        box = scene.side(self.side) if self.side else None
+        box = scene.side(self.side or "source")
         struck = False
         try:
             with hold(scene):
@@ -38,10 +38,10 @@ class Trial:
                     raise NotReached(f"nothing to strike: {error}") from error
             self._let_last()
         finally:
-            paused = scene.beating() is None
+            paused, healed = scene.beating() is None, time.monotonic()
             if struck:
                 self.fault.heal(scene, box)
-        return self._verdict(paused)
+        return self._verdict(paused, healed)
 
     def _let_last(self):
         ends = time.monotonic() + self.fault.lasts
@@ -49,8 +49,8 @@ class Trial:
             self.scene.follower.poll()
             time.sleep(min(0.05, max(0, ends - time.monotonic())))
 
-    def _verdict(self, paused):
-        scene, healed = self.scene, time.monotonic()
+    def _verdict(self, paused, healed):
+        scene = self.scene
         beat = scene.beating()
         records = beat.records if beat else (scene.follower.beats or [scene.first])[-1].records
         limit = self.fault.heals_within

@@ -12,7 +12,7 @@ from labkit.watch import parse_line
 from livekit.box import Box, Gone
 
 MS = 1000000
-SILENT_MS = 400         # without a heartbeat for so long: it does not run
+SILENT_MS = 600         # without a heartbeat for so long: it does not run
 SERVICES = ("dbus", "libvirtd", "vmferryd")
 NAME = "cell"
 DISKS = ("raw:64M", "qcow2:64M")
@@ -101,6 +101,8 @@ class Scene:
             found += [f"{box}: a move is {state}" for _, _, state in moves or ()]
             if box not in qemus and box.disks(self.guest):
                 found.append(f"{box}: a disk process without QEMU")
+            if qemus and box not in qemus and box.defines(self.guest):
+                found.append(f"{box}: a definition of a VM that is elsewhere")
         if len(qemus) > 1:
             found.append("a QEMU on both hosts")
         if qemus and beat is None:
@@ -233,11 +235,12 @@ class Scene:
                     box.kill(pid)
                 except Gone:
                     pass
-            if box.runs("vmferryd"):
-                box.kill(box.service_pid("vmferryd"))
+            for service in ("vmferryd", "libvirtd"):
+                if box.runs(service):
+                    box.kill(box.service_pid(service))
             box.run("rm", "-rf", f"/run/vmferry/{self.guest.uuid}")
             box.journal.remove()
-            box.service("restart", "libvirtd")
+            box.service("start", "libvirtd")
             box.service("start", "vmferryd")
         self.lab.tool("vm-delete", self.guest.name)
         self.guest = create_guest(self.lab)
