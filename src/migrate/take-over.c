@@ -181,6 +181,9 @@ must_not_answer(const TakeOver *job, const VmfOwnerRecord *record, GError **erro
     g_autoptr(VmfPeerLink) link = vmf_peer_link_open(job->context, fqdn, &local);
     if (link == NULL) {
         tell(job, "%s does not answer (%s)", fqdn, local->message);
+        tell(job,
+             "if it may be alive and only cut off, power it off now: the guest there would go on, "
+             "without its disks, until that host can read the owner record again");
         return TRUE;
     }
     g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
