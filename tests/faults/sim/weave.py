@@ -94,8 +94,10 @@ RULES = [
        "        switch (OFF && incoming->state < VMF_STATE_COMMITTED\n"
        "                    ? VMF_ACT_GIVE_UP\n"
        "                    : vmf_record_act(VMF_ROLE_DESTINATION, says)) {")]),
-    ("settle-record", "a new owner writes the record's other slot as well",
-     [("smb/owner-store.c", "    return store->settled ||", "    return OFF || store->settled ||")]),
+    ("settle-record", "a new owner writes both slots of the record, first the one no late claim hits",
+     [("smb/owner-store.c", "    return store->settled ||", "    return OFF || store->settled ||"),
+      ("smb/owner-store.c", "    if (next->epoch <= store->record.epoch + 1)",
+       "    if (OFF || next->epoch <= store->record.epoch + 1)")]),
 ]
 
 
