@@ -81,7 +81,7 @@ decide(VmfSource *source, gboolean nothing_left, GError **why)
         vmf_qemu_process_stop(source->qemu, TRUE, NULL); /* it is, but for an older vmferryd */
     source->phases = vmf_recover_adopt_phases(source->disks, source->migration);
     vmf_recover_settle_phases(&source->phases, source->name);
-    return ours ? vmf_source_keep(source, *why) : vmf_source_see_it_run(source, why);
+    return ours ? vmf_source_keep(source, why) : vmf_source_see_it_run(source, why);
 }
 
 void

@@ -96,11 +96,21 @@ gboolean vmf_source_look(VmfSource *source, GError **error);
 /** vmf_source_resume_here() - the record says ours: the guest runs here again. FALSE: it ended */
 gboolean vmf_source_resume_here(VmfSource *source, GError **error);
 
+/**
+ * vmf_source_guest_is_gone() - libvirt's job is over: has the guest ended meanwhile?
+ *
+ * Returns: %TRUE: it has been shut down, or its QEMU died; @error says so, and what to do
+ */
+gboolean vmf_source_guest_is_gone(VmfSource *source, GError **error);
+
 /** vmf_source_end_here() - the record says theirs: the paused copy goes, and its definition */
 gboolean vmf_source_end_here(VmfSource *source, GBytes *finish_cookie, GError **error);
 
-/** vmf_source_keep() - the guest goes on here: no handle was closed, or they are ours again */
-VmfOutcome vmf_source_keep(VmfSource *source, const GError *why);
+/**
+ * vmf_source_keep() - the guest goes on here: no handle was closed, or they are ours again
+ * @why: (inout): why it was not moved; replaced when it has ended meanwhile
+ */
+VmfOutcome vmf_source_keep(VmfSource *source, GError **why);
 
 /** vmf_source_see_it_run() - the record named the destination: only it can give the VM back */
 VmfOutcome vmf_source_see_it_run(VmfSource *source, GError **why);

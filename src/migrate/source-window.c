@@ -51,6 +51,31 @@ vmf_source_look(VmfSource *source, GError **error)
 
 /* ---- the record says ours ---- */
 
+static void
+say_ended(VmfSource *source, const char *state, GError **error)
+{
+    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL,
+                "'%s' is %s: it ended on %s while it was being moved; start it again there: virsh "
+                "start %s",
+                source->name, state, source->context->me->fqdn, source->name);
+}
+
+gboolean
+vmf_source_guest_is_gone(VmfSource *source, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(VmfVmInfo)
+        info = source->qemu ? vmf_host_lookup(source->context->host, source->uuid, &local) : NULL;
+    if (info && (info->state == VMF_VM_OFF || info->state == VMF_VM_CRASHED ||
+                 info->state == VMF_VM_SHUTDOWN))
+        say_ended(source, vmf_vm_state_name(info->state), error);
+    else if (source->qemu && vmf_source_has_ended(source))
+        say_ended(source, vmf_vm_state_name(VMF_VM_OFF), error);
+    else
+        return FALSE;
+    return TRUE;
+}
+
 /* Returns: whether the guest runs; @ended: it never will */
 static gboolean
 let_run(VmfSource *source, gboolean *ended, GError **error)
@@ -74,9 +99,7 @@ let_run(VmfSource *source, gboolean *ended, GError **error)
     case VMF_VM_SHUTDOWN:
         break;
     }
-    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL,
-                "'%s' is %s: it ended on this host while it was being moved", source->name,
-                vmf_vm_state_name(info->state));
+    say_ended(source, vmf_vm_state_name(info->state), error);
     return FALSE;
 }
 

@@ -479,17 +479,20 @@ put_disks_down(VmfSource *source)
 }
 
 VmfOutcome
-vmf_source_keep(VmfSource *source, const GError *why)
+vmf_source_keep(VmfSource *source, GError **why)
 {
     g_autoptr(GError) error = NULL;
     VmfOutcome outcome = VMF_OUTCOME_CONTINUES_ON_SOURCE;
     if (source->state >= VMF_STATE_OFFERED && source->peer)
         vmf_peer1_call_abort_sync(vmf_peer_link_proxy(source->peer), source->migration,
-                                  why ? why->message : "", NULL, NULL);
-    if (source->begun && !vmf_source_resume_here(source, &error)) {
+                                  *why ? (*why)->message : "", NULL, NULL);
+    if (source->begun ? !vmf_source_resume_here(source, &error)
+                      : vmf_source_guest_is_gone(source, &error)) {
         g_warning("'%s' does not run here any more: %s", source->name, error->message);
         put_disks_down(source);
         outcome = VMF_OUTCOME_VM_DOWN;
+        g_clear_error(why);
+        *why = g_steal_pointer(&error);
     }
     vmf_source_enter_last(source, VMF_STATE_KEPT);
     return outcome;
@@ -502,7 +505,7 @@ vmf_source_see_it_run(VmfSource *source, GError **why)
     vmf_job_enter_stage(source->job, VMF_STAGE_RESUME);
     vmf_fault_point("source.resume.start");
     if (vmf_source_follow(source, &down, why) == VMF_VERDICT_OURS)
-        return vmf_source_keep(source, *why);
+        return vmf_source_keep(source, why);
     if (!down) {
         measure_downtime(source);
         vmf_source_lap(source, "resume");
@@ -521,12 +524,12 @@ move(VmfSource *source, GError **why)
     vmf_fault_point("source.setup.start");
     if (!set_up(source, &prepare_cookie, why) ||
         !copy_memory(source, prepare_cookie, &perform_cookie, why))
-        return vmf_source_keep(source, *why);
+        return vmf_source_keep(source, why);
     if (hand_over(source, perform_cookie, why))
         return vmf_source_see_it_run(source, why);
     source->recovering = TRUE;
     if (source->state == VMF_STATE_QUIESCED || vmf_source_ask_record(source) == VMF_VERDICT_OURS)
-        return vmf_source_keep(source, *why);
+        return vmf_source_keep(source, why);
     return vmf_source_see_it_run(source, why);
 }
 
