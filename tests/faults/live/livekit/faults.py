@@ -13,6 +13,7 @@ import signal
 import time
 import typing
 
+from livekit import records
 from livekit.box import Gone
 
 
@@ -297,3 +298,27 @@ FAULTS = [
           sided=False),
 ]
 BY_NAME = {fault.name: fault for fault in FAULTS}
+
+
+# ---- what the judge has to find: done to the move on purpose, by us ----
+
+def _second_guest(scene, box):
+    """The copy at the source is let run while the destination runs the guest"""
+    box.signal(box.qemu(scene.guest), signal.SIGCONT)
+    box.run("virsh", "qemu-monitor-command", scene.guest.name, '{"execute":"cont"}')
+
+
+def _lose_a_write(scene, box):
+    """A block of the raw disk is as it was a while ago"""
+    path = scene.lab.dir / "share" / scene.guest.disks["vda"][1]
+    newest = int(scene.status["vda.newest"])
+    with open(path, "r+b") as file:
+        file.seek(records.place(file, newest))
+        file.write(bytes(records.RECORD_SIZE))
+
+
+PROOFS = [
+    (Fault("a-second-guest", "proof", "the source's copy is let run", _second_guest, sided=False),
+     "network.start", "two guests"),
+    (Fault("a-lost-write", "proof", "a block is set back", _lose_a_write, sided=False), "memory.middle", "on the file server"),
+]

@@ -13,6 +13,7 @@ import time
 
 from labkit import report as move_report
 from labkit.watch import MS, presence
+from livekit import records
 
 OUTCOMES = {"runs-on-destination": "RUNS_ON_DST", "continues-on-source": "CONTINUES_ON_SRC",
             "vm-down": "VM_DOWN", "paused-waiting": "PAUSED_WAITING"}
@@ -119,14 +120,27 @@ class Judge:
         # A record may be the newest before it is counted: once for each disk
         return counters(self.scene.status)["newest"] - disks + (self.last.records - first.records if self.last else 0)
 
+    def _on_the_server(self, status):
+        """Read by us, beside the guest: its raw disks hold what it was told they hold"""
+        scene = self.scene
+        for target, (form, path) in scene.guest.disks.items():
+            if form == "raw":
+                key = f"{target}.newest"
+                wrong = list(records.faults(scene.lab.dir / "share" / path, int(status[key]),
+                                            lambda k=key: int(scene.guest.tell("status")[k])))
+                if wrong:
+                    yield f"{path} on the file server, {len(wrong)} slots: {wrong[0]}"
+
     def _disks(self, same_boot):
         scene = self.scene
-        now, before = counters(scene.guest.tell("status")), counters(scene.status)
+        status = scene.guest.tell("status")
+        now, before = counters(status), counters(scene.status)
         for what in ("mismatches", "io_errors"):
             if now[what] > (before[what] if same_boot else 0):
                 yield f"{now[what]} {what} in the guest, {before[what]} before"
         if now["newest"] < self._acknowledged():
             yield f"acknowledged up to {self._acknowledged()}, on the disks {now['newest']}"
+        yield from self._on_the_server(status)
 
     def judge(self, fault, point, side, stuck, paused, heal_s, said):
         scene = self.scene

@@ -180,6 +180,7 @@ class Scene:
     def begin(self):
         """Who is the source now; makes good what the cell before has left"""
         self.clean()
+        self._bury_smbds()
         self.source = self.where()
         self.destination = self.other(self.source)
         for box in self.hosts:
@@ -189,6 +190,13 @@ class Scene:
         until(self.beating, 10, "a heartbeat")
         self.first = self.follower.beats[0]
         self.epoch = self.record().epoch
+
+    def _bury_smbds(self):
+        """A killed smbd leaves no line in its log"""
+        log = self.lab.smbd_log()
+        for pid in {hold.pid for hold in log.open_holds()}:
+            if not self.fs.alive(pid):
+                log.process_killed(pid)
 
     def clean(self):
         self.go_on()
