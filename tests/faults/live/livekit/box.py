@@ -77,9 +77,13 @@ class Box:
     def service_pid(self, name):
         return self.pid_in(f"/run/lab/{name}.pid")
 
-    def alive(self, pid):
+    def state(self, pid):
+        """R, S, T …; None when there is no such process"""
         stat = pid and self.read(f"/proc/{pid}/stat")
-        return bool(stat) and stat.rpartition(")")[2].split()[0] != "Z"
+        return stat.rpartition(")")[2].split()[0] if stat else None
+
+    def alive(self, pid):
+        return self.state(pid) not in (None, "Z", "X")
 
     def runs(self, service):
         return self.alive(self.service_pid(service))

@@ -57,12 +57,12 @@ IN_HANDOVER = ("vmferryd-killed", "disks-killed", "libvirtd-killed", "daemons-en
                "smbd-child-killed")
 # What takes its time, or does not care so much for the exact moment: one or two points of each stage
 SLOWER = ("vmferryd-frozen", "libvirtd-frozen", "disks-frozen", "qemu-frozen", "smbd-frozen", "power-loss",
-          "server-cut", "peer-cut", "smbd-child-killed")
+          "server-cut", "peer-cut", "smbd-child-killed", "smbd-child-frozen")
 SOME = _by_names("setup.end", "memory.middle", "state.start", "storage.start", "storage.middle", "storage.end",
                  "resume.start", "resume.end", "network.middle")
 SLOWEST = ("server-cut-out", "server-cut-in", "peer-cut-out", "isolated", "journal-locked", "journal-old",
            "journal-lost", "dc-frozen", "account-disabled", "out-of-group", "acl-denies", "moved-back",
-           "moved-twice", "record-spoilt")
+           "moved-twice", "record-spoilt", "no-descriptors")
 FEW = _by_names("setup.end", "memory.middle", "state.end", "storage.middle", "storage.end", "network.start")
 EARLY = _by_names("setup.start", "setup.end", "memory.start", "memory.middle")
 

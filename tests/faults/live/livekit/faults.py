@@ -140,6 +140,12 @@ def _smbd_pids(scene):
     return [pid for pid, line in scene.fs.processes().items() if line.startswith("smbd")]
 
 
+def _freeze_smbd_children(scene, box):
+    for pid in scene.lab.smbd_log().processes_of(box.host.smb_label()):
+        if scene.fs.alive(pid):
+            scene.stop(scene.fs, pid)
+
+
 def _restart_smbd(scene, box):
     scene.fs.service("restart", "smbd")
 
@@ -163,12 +169,12 @@ def _allow(scene, box):
 
 
 def _third_party(scene, box):
-    """Opens a disk read and write, if the server lets it: it does while nobody holds it deny-write"""
-    path = scene.guest.disks["vda"][1].replace("/", "\\")
+    """Opens the second disk read and write, if the server lets it: it does while nobody holds it deny-write"""
+    path = scene.guest.disks["vdb"][1].replace("/", "\\")
     scene.third = scene.fs.start("smbclient", "-A", "/root/administrator", "//fs1.lab.test/vms")
     scene.third.stdin.write(f'open "{path}"\n')
     scene.third.stdin.flush()
-    wanted = scene.guest.disks["vda"][1]
+    wanted = scene.guest.disks["vdb"][1]
     deadline = time.monotonic() + 3
     while not any(file.path == wanted and file.writes for file in scene.lab.server_files()):
         if time.monotonic() > deadline:
@@ -199,6 +205,17 @@ def _old_journal(scene, box):
 def _lose_journal(scene, box):
     box.kill(box.service_pid("vmferryd"))
     box.journal.remove()
+
+
+def _take_descriptors(scene, box):
+    """vmferryd gets none any more; those it has stay"""
+    pid = pid_of(scene, box, "vmferryd")
+    used = len(list(box.path(f"/proc/{pid}/fd").iterdir()))
+    box.run("prlimit", "--pid", pid, f"--nofile={used}:")
+
+
+def _give_descriptors(scene, box):
+    box.run("prlimit", "--pid", pid_of(scene, box, "vmferryd"), "--nofile=1024:")
 
 
 def _stop_dc(scene, box):
@@ -276,16 +293,20 @@ FAULTS = [
           kills_memory=True, heals_within=60),
     *_network_faults(),
     Fault("smbd-child-killed", "file server", "the host's smbd processes killed", _kill_smbd_children),
+    Fault("smbd-child-frozen", "file server", "the host's writes stalled in the server for 6 s", _freeze_smbd_children,
+          _go_on, lasts=6),
     Fault("smbd-restarted", "file server", "smbd terminated and started again", _restart_smbd, sided=False,
           lasts=0),
     Fault("smbd-frozen", "file server", "smbd stopped for 6 s", _freeze_smbd, _go_on, lasts=6, sided=False),
     Fault("acl-denies", "file server", "the ACL of the disks denies the host for 4 s", _deny, _allow, lasts=4),
-    Fault("third-party", "file server", "a third party opens a disk for 4 s", _third_party, _third_party_leaves,
+    Fault("third-party", "file server", "a third party opens the second disk for 4 s", _third_party, _third_party_leaves,
           lasts=4, sided=False),
     Fault("journal-locked", "local", "the journal cannot be written for 7 s", _lock_journal, _unlock_journal, lasts=7),
     Fault("journal-old", "local", "vmferryd killed, journal of before the move restored", _old_journal,
           _start("vmferryd")),
     Fault("journal-lost", "local", "vmferryd killed, journal gone", _lose_journal, _start("vmferryd")),
+    Fault("no-descriptors", "local", "vmferryd gets no descriptors for 3 s", _take_descriptors, _give_descriptors,
+          lasts=3),
     Fault("dc-frozen", "directory", "domain controller stopped for 4 s", _stop_dc, _go_on, lasts=4, sided=False),
     Fault("account-disabled", "directory", "the host's account disabled", _disable, _enable, lasts=2),
     Fault("out-of-group", "directory", "the host's account out of the group", _leave_group, _join_group, lasts=2),

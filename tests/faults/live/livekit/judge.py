@@ -114,6 +114,9 @@ class Judge:
         self.boots = list(dict.fromkeys(beat.boot for beat in beats))
         self.last = next((b for b in reversed(beats) if b.boot == self.boots[0]), None) if beats else None
 
+    def _ran_on(self, box):
+        return any(beat.host == box.name for beat in self.scene.follower.beats)
+
     def _acknowledged(self):
         """At least so high is the sum of the newest numbers that were acknowledged to the guest"""
         first, disks = self.scene.first, len(self.scene.guest.disks)
@@ -155,7 +158,8 @@ class Judge:
             outcome = "CONTINUES_ON_SRC" if where is scene.source else "RUNS_ON_DST"
         violations += self._consequences(fault, point, side, outcome)
         reported = reported_outcome(said)
-        if reported and outcome != "STUCK" and reported not in (outcome, "PAUSED_WAITING"):
+        if reported and outcome != "STUCK" and reported not in (outcome, "PAUSED_WAITING") and not (
+                outcome == "VM_DOWN" and reported == "RUNS_ON_DST" and self._ran_on(scene.destination)):
             violations.append(f"the command said {reported}")
         return Verdict(outcome, paused, self.silent_ms, heal_s, reported, violations)
 

@@ -9,6 +9,7 @@ from livekit.judge import Judge
 from livekit.points import armed
 
 REACH_S = 30            # a move comes to its point within
+STEADY_S = 0.3          # in order for so long is in order
 LONGEST_S = 45          # and is waited for so long after the fault, to see what becomes of it
 
 
@@ -54,12 +55,14 @@ class Trial:
         beat = scene.beating()
         records = beat.records if beat else (scene.follower.beats or [scene.first])[-1].records
         limit = self.fault.heals_within
+        since = None            # in order, without a break
         while True:
-            why = scene.settled(records)
-            took = time.monotonic() - healed
-            if why is None or took > max(limit, LONGEST_S):
+            why, now = scene.settled(records), time.monotonic()
+            since = None if why else since or now
+            if now - healed > max(limit, LONGEST_S) or (since and now - since > STEADY_S):
                 break
             time.sleep(0.03)
+        took = (since or now) - healed
         _, said = scene.end_move()
         verdict = self.judge.judge(self.fault, self.point, self.side, why, paused, took, said)
         if why is None and took > limit:

@@ -106,7 +106,7 @@ class Scene:
         if len(qemus) > 1:
             found.append("a QEMU on both hosts")
         if qemus and beat is None:
-            found.append(f"QEMU on {qemus[0]} does not run the guest")
+            found.append(f"QEMU on {qemus[0]} does not run the guest (process state {qemus[0].state(qemus[0].qemu(self.guest))})")
         if qemus and beat and beat.host != qemus[0].name:
             found.append(f"heartbeats from {beat.host}, QEMU on {qemus[0]}")
         if qemus and (record is None or record.state != "running" or
@@ -163,6 +163,17 @@ class Scene:
         self.move = self.source.start("vmferry", "migrate", self.guest.name, "--to",
                                       self.destination.name, "--json", *options)
         return self.move
+
+    def undisturbed_move_s(self):
+        """How long a move takes here and now"""
+        self.begin()
+        began = time.monotonic()
+        self.start_move().wait(60)
+        took = time.monotonic() - began
+        status, said = self.end_move()
+        if status != 0:
+            raise RuntimeError(f"a move without a fault failed: {said}")
+        return took
 
     def end_move(self):
         """(exit status or None, everything it said) of the command; it may have lost its vmferryd"""
