@@ -332,7 +332,7 @@ def _second_guest(scene, box):
 def _lose_a_write(scene, box):
     """A block of the raw disk is as it was a while ago"""
     path = scene.lab.dir / "share" / scene.guest.disks["vda"][1]
-    newest = int(scene.status["vda.newest"])
+    newest = int(scene.guest.tell("status")["vda.newest"])
     with open(path, "r+b") as file:
         file.seek(records.place(file, newest))
         file.write(bytes(records.RECORD_SIZE))

@@ -76,8 +76,8 @@ class Journal:
             _serve(pid, orders, answers)
         os.close(ours[0])
         os.close(theirs[1])
-        self._orders = os.fdopen(ours[1], "w", encoding="ascii")
-        self._answers = os.fdopen(theirs[0], "r", encoding="ascii")
+        self._orders = os.fdopen(ours[1], "w", encoding="utf-8")
+        self._answers = os.fdopen(theirs[0], "r", encoding="utf-8")
 
     def _ask(self, *order):
         self._orders.write(json.dumps(order) + "\n")
@@ -103,10 +103,10 @@ def _serve(pid, orders, answers):
         libc = ctypes.CDLL(None, use_errno=True)
         namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
         if libc.setns(namespace, CLONE_NEWNS) < 0:
-            os._exit(1)
+            raise OSError(ctypes.get_errno(), "setns")
         os.chdir("/")
         child = _Child()
-        with os.fdopen(orders, encoding="ascii") as lines, os.fdopen(answers, "w", encoding="ascii") as out:
+        with os.fdopen(orders, encoding="utf-8") as lines, os.fdopen(answers, "w", encoding="utf-8") as out:
             for line in lines:
                 name, *arguments = json.loads(line)
                 try:
