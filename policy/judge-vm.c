@@ -23,10 +23,32 @@ say_list(VmfJudge *judge, gchar *const *list, const char *what, const char *verb
     return TRUE;
 }
 
-static void
-say_io_errors(VmfJudge *judge, gchar *const *disks)
+static gboolean
+stops_at_errors(const VmfJudge *judge, const char *target)
 {
-    g_autofree gchar *joined = g_strjoinv(", ", (gchar **)disks);
+    for (guint i = 0; i < VM(judge)->files->len; i++) {
+        const VmfFactFile *file = VM(judge)->files->pdata[i];
+        if (file->role == VMF_FACT_ROLE_DISK && strcmp(file->target, target) == 0)
+            return strcmp(file->error_policy, "stop") == 0;
+    }
+    return FALSE;
+}
+
+/*
+ * A VM that an error of the disk would have stopped, and that runs, has had its answer: QEMU made
+ * the request again. It does not forget the error (7.2: not even when the VM goes on).
+ */
+static void
+say_io_errors(VmfJudge *judge, const VmfFactLive *live)
+{
+    g_autoptr(GPtrArray) disks = g_ptr_array_new();
+    for (gchar **target = live->io_errors; *target; target++)
+        if (strcmp(live->state, "running") != 0 || !stops_at_errors(judge, *target))
+            g_ptr_array_add(disks, *target);
+    if (disks->len == 0)
+        return;
+    g_ptr_array_add(disks, NULL);
+    g_autofree gchar *joined = g_strjoinv(", ", (gchar **)disks->pdata);
     VmfFinding *finding = vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, vmf_judge_vm_name(judge),
                                         "met an I/O error on: %s", joined);
     vmf_finding_fix(finding, "virsh domblkerror %s; mend the cause; virsh resume %s",
@@ -61,8 +83,7 @@ vmf_judge_vm_200(VmfJudge *judge)
         vmf_finding_fix(vmf_judge_add(judge, VMF_RESULT_FAIL, NULL, vmf_judge_vm_name(judge),
                                       "libvirt has a job on it: %s", live->job),
                         "wait for it, or: virsh domjobabort %s", vmf_judge_vm_name(judge));
-    if (live->io_errors[0])
-        say_io_errors(judge, live->io_errors);
+    say_io_errors(judge, live);
     say_list(judge, live->block_jobs, "a block job is active on", "blockjob", " --abort");
     if (judge->report->findings->len == before)
         vmf_judge_add(judge, VMF_RESULT_PASS, NULL, vmf_judge_vm_name(judge),

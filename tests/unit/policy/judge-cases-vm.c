@@ -8,10 +8,17 @@ shut_off(VmfFactCase *f)
 }
 
 static void
+stopped_by_error(VmfFactCase *f)
+{
+    SET(f->vm.live.state, "paused (I/O error)");
+    case_texts(&f->vm.live.io_errors, "vda");
+}
+
+static void
 busy_vm(VmfFactCase *f)
 {
     SET(f->vm.live.job, "backup");
-    case_texts(&f->vm.live.io_errors, "vda vdb");
+    case_texts(&f->vm.live.io_errors, "vda vdb"); /* vda stops the VM at errors, and it runs */
     case_texts(&f->vm.live.block_jobs, "vdb:copy");
 }
 
@@ -95,6 +102,7 @@ no_disks(VmfFactCase *f)
 const JudgeCase judge_cases_vm[] = {
     {"VM-200", "shut-off", VMF_RESULT_FAIL, shut_off},
     {"VM-200", "busy", VMF_RESULT_FAIL, busy_vm},
+    {"VM-200", "io-error", VMF_RESULT_FAIL, stopped_by_error},
     {"VM-200", "libvirt-gone", VMF_RESULT_UNKNOWN, libvirt_gone},
     {"VM-210", "host-devices", VMF_RESULT_FAIL, host_devices},
     {"VM-210", "unreadable", VMF_RESULT_FAIL, unreadable},
