@@ -118,7 +118,7 @@ vmf_host_events_tell(VmfHost *host, const char *uuid, VmfVmEvent event)
 /* ---- libvirt's side ---- */
 
 static gboolean
-translate(int lifecycle, VmfVmEvent *event)
+translate(int lifecycle, int detail, VmfVmEvent *event)
 {
     switch ((virDomainEventType)lifecycle) {
     case VIR_DOMAIN_EVENT_DEFINED:
@@ -131,7 +131,8 @@ translate(int lifecycle, VmfVmEvent *event)
         *event = VMF_EVENT_STARTED;
         return TRUE;
     case VIR_DOMAIN_EVENT_SUSPENDED:
-        *event = VMF_EVENT_SUSPENDED;
+        *event = detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR ? VMF_EVENT_IO_ERROR
+                                                              : VMF_EVENT_SUSPENDED;
         return TRUE;
     case VIR_DOMAIN_EVENT_RESUMED:
         *event = VMF_EVENT_RESUMED;
@@ -155,7 +156,7 @@ on_lifecycle(virConnectPtr conn, virDomainPtr domain, int lifecycle, int detail,
 {
     char uuid[VIR_UUID_STRING_BUFLEN];
     VmfVmEvent event;
-    if (translate(lifecycle, &event) && virDomainGetUUIDString(domain, uuid) == 0)
+    if (translate(lifecycle, detail, &event) && virDomainGetUUIDString(domain, uuid) == 0)
         vmf_host_events_tell(data, uuid, event);
 }
 

@@ -108,7 +108,8 @@ gboolean vmf_host_set_bandwidth(VmfHost *host, const char *uuid, guint64 mib_per
 
 typedef enum {
     VMF_EVENT_STARTED,
-    VMF_EVENT_SUSPENDED,
+    VMF_EVENT_SUSPENDED, /* but for: */
+    VMF_EVENT_IO_ERROR,  /* a disk's error has paused it */
     VMF_EVENT_RESUMED,
     VMF_EVENT_STOPPED,
     VMF_EVENT_DEFINED,
