@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
+#include "src/daemon/disk-keeper.h"
 #include "src/daemon/job-table.h"
 #include "src/daemon/peer-table.h"
 #include "src/migrate/context.h"
@@ -17,6 +18,7 @@ typedef struct {
     GDBusConnection *bus;
     VmfJobTable *jobs;
     VmfPeerTable *peers;
+    VmfDiskKeeper *keeper;
     GMutex hooks;       /* one of libvirt's hooks, or the reconciler, at a time per daemon */
     GHashTable *hooked; /* (element-type utf8): UUIDs libvirt has started since; by hooks */
 } VmfDaemon;

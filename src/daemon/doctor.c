@@ -7,6 +7,7 @@
 #include "smb/disk-client.h"
 #include "src/migrate/peer-link.h"
 #include "src/migrate/vm-disks.h"
+#include "src/migrate/waiting.h"
 
 #define HOOK_FILE "/etc/libvirt/hooks/qemu.d/vmferry"
 
@@ -157,21 +158,67 @@ examine_shares(VmfDaemon *daemon, Findings *findings)
     }
 }
 
+/* (transfer full): "since 08:15:02 (40 s)" */
+static gchar *
+format_since(gint64 since_us)
+{
+    g_autoptr(GDateTime) when = g_date_time_new_from_unix_local(since_us / G_USEC_PER_SEC);
+    g_autofree gchar *clock = g_date_time_format(when, "%H:%M:%S");
+    return g_strdup_printf("since %s (%" G_GINT64_FORMAT " s)", clock,
+                           MAX(g_get_real_time() - since_us, 0) / G_USEC_PER_SEC);
+}
+
+static const char *
+find_trouble(const GPtrArray *cares, const char *uuid)
+{
+    for (guint i = 0; i < cares->len; i++) {
+        const VmfDiskCare *care = cares->pdata[i];
+        if (g_ascii_strcasecmp(care->uuid, uuid) == 0)
+            return care->trouble;
+    }
+    return NULL;
+}
+
+/* What their disk processes wait for, or have done to them. */
+static void
+examine_cares(const GPtrArray *cares, Findings *findings)
+{
+    for (guint i = 0; i < cares->len; i++) {
+        const VmfDiskCare *care = cares->pdata[i];
+        g_autofree gchar *since = format_since(care->since_us);
+        add(findings, "SMB-140", "warn", care->name, care->help, "%s, %s", care->trouble, since);
+    }
+}
+
 static void
 examine_vms(VmfDaemon *daemon, Findings *findings)
 {
     g_autoptr(GPtrArray) vms = vmf_host_list(daemon->context.host, NULL);
+    g_autoptr(GPtrArray) cares = vmf_disk_keeper_look(daemon->keeper);
     for (guint i = 0; vms && i < vms->len; i++) {
         const VmfVmInfo *vm = vms->pdata[i];
         g_autoptr(VmfDiskClient)
             disks = vmf_disk_client_connect(daemon->context.run_dir, vm->uuid, NULL);
         g_autoptr(VmfDiskState) state = disks ? vmf_disk_client_describe(disks, NULL) : NULL;
-        if (state && state->trouble[0])
-            add(findings, "SMB-140", "warn", vm->name, NULL, "%s: %s",
-                vmf_gate_state_name(state->gate), state->trouble);
-        else if (state)
-            add(findings, "SMB-140", "pass", vm->name, NULL, "gate %s, epoch %" G_GUINT64_FORMAT,
-                vmf_gate_state_name(state->gate), state->epoch);
+        if (state && find_trouble(cares, vm->uuid) == NULL)
+            add(findings, "SMB-140", state->trouble[0] ? "warn" : "pass", vm->name, NULL,
+                "gate %s, epoch %" G_GUINT64_FORMAT "%s%s", vmf_gate_state_name(state->gate),
+                state->epoch, state->trouble[0] ? ": " : "", state->trouble);
+    }
+    examine_cares(cares, findings);
+}
+
+/* Moves that are not decided yet: their texts say what would help. */
+static void
+examine_moves(Findings *findings)
+{
+    g_autoptr(GPtrArray) waiting = vmf_waiting_list();
+    for (guint i = 0; i < waiting->len; i++) {
+        const VmfWaiting *move = waiting->pdata[i];
+        g_autofree gchar *since = format_since(move->since_us);
+        add(findings, "MOVE-100", "warn", move->name,
+            "see: vmferry jobs; the move ends by itself when what it waits for is there",
+            "its move waits %s: %s", since, move->what);
     }
 }
 
@@ -186,6 +233,7 @@ vmf_doctor_examine(VmfDaemon *daemon)
     examine_users(daemon, &findings);
     examine_shares(daemon, &findings);
     examine_vms(daemon, &findings);
+    examine_moves(&findings);
     return g_variant_builder_end(&findings.list);
 }
 

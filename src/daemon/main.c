@@ -182,6 +182,8 @@ recover_all(VmfDaemon *daemon, GError **error)
     g_autoptr(GPtrArray) open = vmf_journal_list(context->journal, G_MAXINT, TRUE, error);
     Leftovers *left = g_new0(Leftovers, 1);
     *left = (Leftovers){daemon, vmf_vm_admin_find_disks(daemon)};
+    for (guint i = 0; i < left->uuids->len; i++)
+        vmf_disk_keeper_adopt(daemon->keeper, left->uuids->pdata[i]);
     for (guint i = 0; open && i < open->len; i++)
         forget_uuid(left->uuids, ((VmfJournalEntry *)open->pdata[i])->vm_uuid);
     g_thread_unref(g_thread_new("vmf-reconcile", reconcile, left));
@@ -228,6 +230,8 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
     context->host = vmf_host_new(NULL);
     g_thread_unref(g_thread_new("vmf-warm", warm_up, context->host));
     context->streams = vmf_channel_streams_new();
+    context->keeper = daemon->keeper = vmf_disk_keeper_new(context);
+    context->disks_started = vmf_disk_keeper_watch;
     daemon->bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, error);
     if (daemon->bus == NULL) {
         g_prefix_error(error, "the system bus: ");

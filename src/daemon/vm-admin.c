@@ -222,8 +222,12 @@ vmf_vm_admin_hook(VmfDaemon *daemon, const char *operation, const char *phase, c
     g_mutex_lock(&daemon->hooks);
     g_hash_table_add(daemon->hooked, g_ascii_strdown(uuid, -1));
     g_mutex_unlock(&daemon->hooks);
-    if (ended)
-        return vmf_vm_disks_stop(&daemon->context, uuid, error);
+    if (ended) {
+        gboolean stopped = vmf_vm_disks_stop(&daemon->context, uuid, error);
+        if (!stopped)
+            vmf_disk_keeper_end(daemon->keeper, uuid);
+        return stopped;
+    }
     VmfVmDisks vm = {uuid, name, (const VmfDomainDisk *const *)disks->pdata, disks->len};
     return vmf_vm_disks_start(&daemon->context, &vm, xml, error);
 }
@@ -280,6 +284,6 @@ vmf_vm_admin_reconcile(VmfDaemon *daemon, GPtrArray *uuids)
             continue;
         g_message("VM %s ended while vmferryd did not run: its disks are released", uuid);
         if (!vmf_vm_disks_stop(&daemon->context, uuid, &error))
-            g_warning("VM %s: %s", uuid, error->message);
+            vmf_disk_keeper_end(daemon->keeper, uuid);
     }
 }

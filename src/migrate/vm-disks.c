@@ -117,6 +117,8 @@ launch(const VmfContext *context, const VmfVmDisks *vm, gboolean resume, GError 
     }
     if (running == NULL || !make_mig_folder(context, vm->uuid, how.qemu_uid, how.qemu_gid, error))
         return NULL;
+    if (context->disks_started)
+        context->disks_started(context->keeper, vm->uuid);
     return g_steal_pointer(&running);
 }
 
@@ -289,7 +291,8 @@ vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
     if (state == NULL)
         return FALSE;
     VmfOwnerNext next = {.epoch = state->epoch, .state = VMF_OWNER_STOPPED, .reason = "stopped"};
-    if (state->held && !vmf_disk_client_release(disks, &next, NULL, error))
+    const VmfOwnerNext *stopped = state->foreign ? NULL : &next; /* nothing of ours to write */
+    if (state->held && !vmf_disk_client_release(disks, stopped, NULL, error))
         return FALSE;
     return vmf_disk_client_quit(disks, error);
 }
