@@ -179,7 +179,7 @@ static gboolean
 recover_all(VmfDaemon *daemon, GError **error)
 {
     const VmfContext *context = &daemon->context;
-    g_autoptr(GPtrArray) open = vmf_journal_list(context->journal, G_MAXINT, TRUE, error);
+    g_autoptr(GPtrArray) open = vmf_recover_list(context, error);
     Leftovers *left = g_new0(Leftovers, 1);
     *left = (Leftovers){daemon, vmf_vm_admin_find_disks(daemon)};
     for (guint i = 0; i < left->uuids->len; i++)
@@ -224,7 +224,7 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
     context->me = vmf_host_identity_read(context->policy->keytab, error);
     if (context->me == NULL)
         return FALSE;
-    context->journal = vmf_journal_open(STATE_DIR "/journal.db", error);
+    context->journal = vmf_journal_open_or_renew(STATE_DIR "/journal.db", error);
     if (context->journal == NULL || !start_tickets(context, error) || !find_own_sid(context, error))
         return FALSE;
     context->host = vmf_host_new(NULL);

@@ -6,6 +6,7 @@
 #include "src/base/error.h"
 #include "src/migrate/gather.h"
 #include "src/migrate/peer-link.h"
+#include "src/migrate/recover.h"
 
 /* Finished migrations that a source which lost its connection may still ask about. */
 #define REMEMBERED         32
@@ -265,10 +266,13 @@ on_await_running(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migr
     gboolean runs = FALSE;
     if (journal_answers(session, migration, &error))
         runs = error == NULL;
-    else if ((incoming = find_or_error(session, migration, call)) == NULL)
-        return TRUE;
-    else
+    else if ((incoming = find(session, migration)) != NULL)
         runs = vmf_incoming_await_running(incoming, &error);
+    else if (vmf_recover_runs_by(session->table->context, migration))
+        runs = TRUE; /* the journal has lost it */
+    else
+        g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s knows no migration '%.40s'",
+                    session->table->context->me->fqdn, migration);
     if (runs)
         vmf_peer1_complete_await_running(object, call);
     else

@@ -5,6 +5,7 @@
 
 #include "src/base/error.h"
 #include "src/migrate/let-in.h"
+#include "src/migrate/move-note.h"
 #include "src/migrate/vm-disks.h"
 
 /* An older definition of the same VM, shut off, does no harm: the record says who may run it. */
@@ -66,7 +67,17 @@ launch_disks(VmfIncoming *incoming, GError **error)
     vm.disks = disks;
     /* For recovery, before anything that would have to be recovered. */
     incoming->disks_text = vmf_vm_disks_to_text(vm.disks, vm.n_disks);
-    if (!vmf_journal_set_disks(incoming->context->journal, incoming->job, incoming->disks_text,
+    VmfJournalEntry note = {
+        .migration = incoming->migration,
+        .role = VMF_ROLE_DESTINATION,
+        .vm_uuid = incoming->uuid,
+        .vm_name = incoming->name,
+        .peer = incoming->peer_fqdn,
+        .epoch = incoming->epoch,
+        .disks = incoming->disks_text,
+    };
+    if (!vmf_move_note_write(incoming->context, &note, error) ||
+        !vmf_journal_set_disks(incoming->context->journal, incoming->job, incoming->disks_text,
                                error))
         return NULL;
     return vmf_vm_disks_launch(incoming->context, &vm, error);

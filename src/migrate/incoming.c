@@ -6,6 +6,7 @@
 
 #include "src/base/error.h"
 #include "src/base/fault-point.h"
+#include "src/migrate/move-note.h"
 #include "src/migrate/vm-disks.h"
 #include "src/migrate/waiting.h"
 #include "src/vm/cookie.h"
@@ -170,6 +171,13 @@ vmf_incoming_enter(VmfIncoming *incoming, VmfState next, GError **error)
     return TRUE;
 }
 
+static void
+remove_note(VmfIncoming *incoming)
+{
+    if (vmf_state_is_final(vmf_incoming_state(incoming)))
+        vmf_move_note_remove(incoming->context, incoming->uuid, incoming->migration);
+}
+
 /* Until it is written: an entry that stays open would be recovered again. */
 static gpointer
 note_later(gpointer data)
@@ -178,9 +186,11 @@ note_later(gpointer data)
     for (guint wait_ms = 500;; wait_ms = MIN(wait_ms * 2, 5000)) {
         g_usleep((gulong)wait_ms * 1000);
         VmfState state = vmf_incoming_state(incoming);
-        if (vmf_journal_enter(incoming->context->journal, incoming->job, state, NULL) &&
-            state == vmf_incoming_state(incoming))
-            return NULL;
+        if (!vmf_journal_enter(incoming->context->journal, incoming->job, state, NULL) ||
+            state != vmf_incoming_state(incoming))
+            continue;
+        remove_note(incoming);
+        return NULL;
     }
 }
 
@@ -188,8 +198,10 @@ void
 vmf_incoming_enter_last(VmfIncoming *incoming, VmfState next)
 {
     g_autoptr(GError) error = NULL;
-    if (vmf_incoming_enter(incoming, next, &error))
+    if (vmf_incoming_enter(incoming, next, &error)) {
+        remove_note(incoming);
         return;
+    }
     g_warning("%s; it is tried again", error->message);
     set_state(incoming, next);
     g_thread_unref(g_thread_new("vmf-note", note_later, vmf_incoming_ref(incoming)));

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/migrate/journal.h"
 
+#include <errno.h>
 #include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "src/base/error.h"
 
 #define APPLICATION_ID 0x766d6679 /* "vmfy" */
-#define USER_VERSION   2          /* 1 had no column disks */
+#define USER_VERSION   2          /* 1 had neither disks nor seals */
+
+/* What recovery rests on, sealed against bits that have changed: SQLite checks pages of its log only. */
+#define SEALED "migration, role, state, vm_uuid, vm_name, peer, epoch, final, disks"
+#define INTACT "seal = seal(" SEALED ")"
 
 struct _VmfJournal {
     GMutex lock;
@@ -27,10 +34,16 @@ static const char schema[] = "CREATE TABLE move ("
                              "  updated INTEGER NOT NULL,"
                              "  final INTEGER NOT NULL DEFAULT 0,"
                              "  report TEXT,"
-                             "  disks TEXT);"
-                             "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);";
+                             "  disks TEXT,"
+                             "  seal INTEGER NOT NULL DEFAULT 0);"
+                             "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL,"
+                             "  seal INTEGER NOT NULL DEFAULT 0);";
 
 static const char upgrade_1[] = "BEGIN; ALTER TABLE move ADD COLUMN disks TEXT;"
+                                " ALTER TABLE move ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;"
+                                " UPDATE move SET seal=seal(" SEALED ");"
+                                " ALTER TABLE meta ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;"
+                                " UPDATE meta SET seal=seal(key, value);"
                                 " PRAGMA user_version=2; COMMIT;";
 
 typedef sqlite3_stmt Statement;
@@ -54,11 +67,15 @@ vmf_journal_entry_free(VmfJournalEntry *entry)
 static gboolean
 failed(VmfJournal *journal, const char *doing, GError **error)
 {
-    int rc = sqlite3_extended_errcode(journal->db);
+    int rc = sqlite3_extended_errcode(journal->db) & 0xff;
     VmfError code = VMF_ERROR_INTERNAL;
-    switch (rc & 0xff) {
+    const char *cure = "";
+    switch (rc) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+        code = VMF_ERROR_PROTOCOL;
+        cure = "; move it aside: it holds history, not ownership";
+        break;
     case SQLITE_CONSTRAINT:
         code = VMF_ERROR_PROTOCOL;
         break;
@@ -67,13 +84,35 @@ failed(VmfJournal *journal, const char *doing, GError **error)
     case SQLITE_FULL:
     case SQLITE_PERM:
         code = VMF_ERROR_CONFIG;
+        cure = "; it needs a writable file system with some room";
         break;
     default:
         break;
     }
-    g_set_error(error, VMF_ERROR, code, "journal '%s': %s: %s", journal->path, doing,
-                sqlite3_errmsg(journal->db));
+    g_set_error(error, VMF_ERROR, code, "journal '%s': %s: %s%s", journal->path, doing,
+                sqlite3_errmsg(journal->db), cure);
     return FALSE;
+}
+
+/* Each value with its type and length, so that no two rows are written alike. */
+static void
+seal(sqlite3_context *result, int n, sqlite3_value **values)
+{
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    guint8 digest[32];
+    gsize size = sizeof digest;
+    for (int i = 0; i < n; i++) {
+        const guchar *text = sqlite3_value_text(values[i]);
+        g_autofree gchar *head = g_strdup_printf("%d:%d:", sqlite3_value_type(values[i]),
+                                                 sqlite3_value_bytes(values[i]));
+        g_checksum_update(sum, (const guchar *)head, -1);
+        if (text)
+            g_checksum_update(sum, text, sqlite3_value_bytes(values[i]));
+    }
+    g_checksum_get_digest(sum, digest, &size);
+    gint64 value;
+    memcpy(&value, digest, sizeof value);
+    sqlite3_result_int64(result, GINT64_FROM_LE(value));
 }
 
 static gboolean
@@ -129,6 +168,43 @@ check_or_create_schema(VmfJournal *journal, GError **error)
     return TRUE;
 }
 
+/* The definitions of the tables are pages, too. */
+static gboolean
+check_columns(VmfJournal *journal, GError **error)
+{
+    static const char *const all[] = {
+        "SELECT job, " SEALED ", started, updated, report, seal FROM move",
+        "SELECT key, value, seal FROM meta",
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(all); i++) {
+        g_autoptr(Statement) st = NULL;
+        if (sqlite3_prepare_v2(journal->db, all[i], -1, &st, NULL) == SQLITE_OK)
+            continue;
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "journal '%s' is damaged (%s); move it aside: it holds history, not ownership",
+                    journal->path, sqlite3_errmsg(journal->db));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* Pages, tables and indexes, not what is in the rows: that is sealed. */
+static gboolean
+check_pages(VmfJournal *journal, GError **error)
+{
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(journal->db, "PRAGMA integrity_check(1)", -1, &st, NULL) != SQLITE_OK ||
+        sqlite3_step(st) != SQLITE_ROW)
+        return failed(journal, "cannot be read", error);
+    const char *said = (const char *)sqlite3_column_text(st, 0);
+    if (g_strcmp0(said, "ok") == 0)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                "journal '%s' is damaged (%s); move it aside: it holds history, not ownership",
+                journal->path, said ? said : "it cannot be checked");
+    return FALSE;
+}
+
 VmfJournal *
 vmf_journal_open(const char *path, GError **error)
 {
@@ -143,12 +219,48 @@ vmf_journal_open(const char *path, GError **error)
     }
     sqlite3_extended_result_codes(journal->db, 1);
     sqlite3_busy_timeout(journal->db, 5000);
+    sqlite3_create_function(journal->db, "seal", -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, seal,
+                            NULL, NULL);
     if (!run(journal,
              "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;",
              "cannot be opened", error) ||
-        !check_or_create_schema(journal, error))
+        !check_or_create_schema(journal, error) || !check_columns(journal, error) ||
+        !check_pages(journal, error))
         return NULL;
     return g_steal_pointer(&journal);
+}
+
+static gboolean
+set_aside(const char *path, GError **error)
+{
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree gchar *when = g_date_time_format(now, "%Y%m%d-%H%M%S");
+    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autofree gchar *from = g_strconcat(path, parts[i], NULL);
+        g_autofree gchar *to = g_strconcat(path, ".damaged-", when, parts[i], NULL);
+        if (rename(from, to) == 0 || errno == ENOENT)
+            continue;
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, "cannot move '%s' aside: %s", from,
+                    g_strerror(errno));
+        return FALSE;
+    }
+    g_warning("'%s' is kept as '%s.damaged-%s'; a new one is begun", path, path, when);
+    return TRUE;
+}
+
+VmfJournal *
+vmf_journal_open_or_renew(const char *path, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    VmfJournal *journal = vmf_journal_open(path, &why);
+    if (journal == NULL && g_error_matches(why, VMF_ERROR, VMF_ERROR_PROTOCOL)) {
+        g_warning("%s", why->message);
+        return set_aside(path, error) ? vmf_journal_open(path, error) : NULL;
+    }
+    if (journal == NULL)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return journal;
 }
 
 void
@@ -171,7 +283,8 @@ vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **er
     if (sqlite3_prepare_v2(
             journal->db,
             "INSERT INTO move (migration, role, state, vm_uuid, vm_name, peer, epoch,"
-            " started, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+            " started, updated, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8,"
+            " seal(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, NULL))",
             -1, &st, NULL) != SQLITE_OK)
         return failed(journal, "cannot begin a move", error);
     sqlite3_bind_text(st, 1, entry->migration, -1, SQLITE_STATIC);
@@ -189,13 +302,41 @@ vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **er
 }
 
 gboolean
+vmf_journal_restore(VmfJournal *journal, const VmfJournalEntry *entry, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(
+            journal->db,
+            "INSERT OR REPLACE INTO move (migration, role, state, vm_uuid, vm_name, peer, epoch,"
+            " started, updated, disks, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9,"
+            " seal(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?9))",
+            -1, &st, NULL) != SQLITE_OK)
+        return failed(journal, "cannot restore a move", error);
+    sqlite3_bind_text(st, 1, entry->migration, -1, SQLITE_STATIC);
+    sqlite3_bind_int(st, 2, entry->role);
+    sqlite3_bind_text(st, 3, vmf_state_name(entry->state), -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 4, entry->vm_uuid, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 5, entry->vm_name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 6, entry->peer, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 7, (gint64)entry->epoch);
+    sqlite3_bind_int64(st, 8, g_get_real_time());
+    sqlite3_bind_text(st, 9, entry->disks, -1, SQLITE_STATIC);
+    set_durable(journal, TRUE);
+    if (sqlite3_step(st) != SQLITE_DONE)
+        return failed(journal, "cannot restore a move", error);
+    return TRUE;
+}
+
+gboolean
 vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **error)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
     g_autoptr(Statement) st = NULL;
     if (sqlite3_prepare_v2(journal->db,
-                           "UPDATE move SET state=?2, updated=?3, final=?4 WHERE job=?1", -1, &st,
-                           NULL) != SQLITE_OK)
+                           "UPDATE move SET state=?2, updated=?3, final=?4, seal=seal(migration,"
+                           " role, ?2, vm_uuid, vm_name, peer, epoch, ?4, disks) WHERE job=?1",
+                           -1, &st, NULL) != SQLITE_OK)
         return failed(journal, "cannot note a state", error);
     sqlite3_bind_int64(st, 1, job);
     sqlite3_bind_text(st, 2, vmf_state_name(state), -1, SQLITE_STATIC);
@@ -212,8 +353,10 @@ vmf_journal_set_epoch(VmfJournal *journal, gint64 job, guint64 epoch, GError **e
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
     g_autoptr(Statement) st = NULL;
-    if (sqlite3_prepare_v2(journal->db, "UPDATE move SET epoch=?2 WHERE job=?1", -1, &st, NULL) !=
-        SQLITE_OK)
+    if (sqlite3_prepare_v2(journal->db,
+                           "UPDATE move SET epoch=?2, seal=seal(migration, role, state,"
+                           " vm_uuid, vm_name, peer, ?2, final, disks) WHERE job=?1",
+                           -1, &st, NULL) != SQLITE_OK)
         return failed(journal, "cannot note an epoch", error);
     sqlite3_bind_int64(st, 1, job);
     sqlite3_bind_int64(st, 2, (gint64)epoch);
@@ -228,8 +371,10 @@ vmf_journal_set_disks(VmfJournal *journal, gint64 job, const char *disks, GError
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
     g_autoptr(Statement) st = NULL;
-    if (sqlite3_prepare_v2(journal->db, "UPDATE move SET disks=?2 WHERE job=?1", -1, &st, NULL) !=
-        SQLITE_OK)
+    if (sqlite3_prepare_v2(journal->db,
+                           "UPDATE move SET disks=?2, seal=seal(migration, role, state,"
+                           " vm_uuid, vm_name, peer, epoch, final, ?2) WHERE job=?1",
+                           -1, &st, NULL) != SQLITE_OK)
         return failed(journal, "cannot note the disks", error);
     sqlite3_bind_int64(st, 1, job);
     sqlite3_bind_text(st, 2, disks, -1, SQLITE_STATIC);
@@ -260,7 +405,7 @@ vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report, GError *
 
 #define COLUMNS                                                                                    \
     "job, migration, role, state, vm_uuid, vm_name, peer, epoch, started, updated, report, "       \
-    "disks"
+    "disks, " INTACT
 
 static VmfJournalEntry *
 entry_from_row(VmfJournal *journal, sqlite3_stmt *st, GError **error)
@@ -288,6 +433,17 @@ entry_from_row(VmfJournal *journal, sqlite3_stmt *st, GError **error)
     return g_steal_pointer(&entry);
 }
 
+/* A damaged entry is as good as none: whose the VM is, the owner record says. */
+static gboolean
+is_intact(VmfJournal *journal, sqlite3_stmt *st)
+{
+    if (sqlite3_column_int(st, 12))
+        return TRUE;
+    g_warning("journal '%s': entry %" G_GINT64_FORMAT " is damaged, and is not used", journal->path,
+              (gint64)sqlite3_column_int64(st, 0));
+    return FALSE;
+}
+
 GPtrArray *
 vmf_journal_list(VmfJournal *journal, guint limit, gboolean open_only, GError **error)
 {
@@ -296,7 +452,7 @@ vmf_journal_list(VmfJournal *journal, guint limit, gboolean open_only, GError **
         list = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_journal_entry_free);
     g_autoptr(Statement) st = NULL;
     if (sqlite3_prepare_v2(journal->db,
-                           "SELECT " COLUMNS " FROM move WHERE final <= ?1"
+                           "SELECT " COLUMNS " FROM move WHERE final <= ?1 OR NOT (" INTACT ")"
                            " ORDER BY job DESC LIMIT ?2",
                            -1, &st, NULL) != SQLITE_OK) {
         failed(journal, "cannot be read", error);
@@ -306,6 +462,8 @@ vmf_journal_list(VmfJournal *journal, guint limit, gboolean open_only, GError **
     sqlite3_bind_int64(st, 2, limit);
     int rc;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        if (!is_intact(journal, st))
+            continue;
         VmfJournalEntry *entry = entry_from_row(journal, st, error);
         if (entry == NULL)
             return NULL;
@@ -327,7 +485,9 @@ vmf_journal_find(VmfJournal *journal, const char *migration)
                            NULL) != SQLITE_OK)
         return NULL;
     sqlite3_bind_text(st, 1, migration, -1, SQLITE_STATIC);
-    return sqlite3_step(st) == SQLITE_ROW ? entry_from_row(journal, st, NULL) : NULL;
+    if (sqlite3_step(st) != SQLITE_ROW || !is_intact(journal, st))
+        return NULL;
+    return entry_from_row(journal, st, NULL);
 }
 
 gchar *
@@ -335,8 +495,9 @@ vmf_journal_get_meta(VmfJournal *journal, const char *key)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
     g_autoptr(Statement) st = NULL;
-    if (sqlite3_prepare_v2(journal->db, "SELECT value FROM meta WHERE key=?1", -1, &st, NULL) !=
-        SQLITE_OK)
+    if (sqlite3_prepare_v2(journal->db,
+                           "SELECT value FROM meta WHERE key=?1 AND seal=seal(key, value)", -1, &st,
+                           NULL) != SQLITE_OK)
         return NULL;
     sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
     if (sqlite3_step(st) != SQLITE_ROW)
@@ -349,8 +510,8 @@ vmf_journal_set_meta(VmfJournal *journal, const char *key, const char *value, GE
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
     g_autoptr(Statement) st = NULL;
-    if (sqlite3_prepare_v2(journal->db, "INSERT OR REPLACE INTO meta VALUES (?1, ?2)", -1, &st,
-                           NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(journal->db, "INSERT OR REPLACE INTO meta VALUES (?1, ?2, seal(?1, ?2))",
+                           -1, &st, NULL) != SQLITE_OK)
         return failed(journal, "cannot keep a fact", error);
     sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC);

@@ -14,8 +14,10 @@
  * one connection under one lock.
  *
  * Failure model. A write that fails is an error of the move (nothing is done that was not
- * written first). A database that cannot be opened or read stops vmferryd with its path and
- * SQLite's reason; moving it aside loses history, not ownership.
+ * written first). Each row is sealed by a checksum: one whose bits have changed is not used, and
+ * told. A database that is damaged as a whole is set aside, and a new one begun: that loses
+ * history, not ownership, and the moves under way are known by their notes (move-note.h). One that
+ * cannot be opened for another reason stops vmferryd with its path, SQLite's reason and the cure.
  */
 
 typedef struct _VmfJournal VmfJournal;
@@ -43,6 +45,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfJournalEntry, vmf_journal_entry_free)
  *   of this version or is damaged.
  */
 VmfJournal *vmf_journal_open(const char *path, GError **error);
+
+/**
+ * vmf_journal_open_or_renew() - the same; a damaged one is renamed to @path.damaged-TIME, and told
+ *
+ * Returns: VMF_ERROR_CONFIG when @path cannot be written, or not be moved aside
+ */
+VmfJournal *vmf_journal_open_or_renew(const char *path, GError **error);
 void vmf_journal_close(VmfJournal *journal);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfJournal, vmf_journal_close)
 
@@ -52,6 +61,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfJournal, vmf_journal_close)
  * Returns: the job number, or 0. VMF_ERROR_PROTOCOL: this migration id was used before.
  */
 gint64 vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **error);
+
+/** vmf_journal_restore() - a move whose row is missing or damaged; gets a new job number */
+gboolean vmf_journal_restore(VmfJournal *journal, const VmfJournalEntry *entry, GError **error);
 
 /** vmf_journal_enter() - the move's next state; survives this process. Judges nothing. */
 gboolean vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **error);
@@ -70,6 +82,8 @@ gboolean vmf_journal_finish(VmfJournal *journal, gint64 job, const char *report,
 
 /**
  * vmf_journal_list() - the newest @limit moves, newest first; with @open only, those not final
+ *
+ * Damaged ones are left out.
  *
  * Returns: (element-type VmfJournalEntry) (transfer full)
  */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "src/base/error.h"
+#include "src/migrate/move-note.h"
 #include "src/migrate/source-private.h"
 #include "src/migrate/vm-disks.h"
 #include "src/vm/phase-file.h"
@@ -51,6 +52,66 @@ end_copy(VmfSource *source)
         vmf_qemu_process_stop(source->qemu, FALSE, NULL);
     if (vmf_phase_file_read(NULL, source->name, &phase, NULL) && phase == VMF_LIBVIRT_PERFORMING)
         vmf_host_abort_job(source->context->host, source->uuid, NULL);
+}
+
+static gboolean
+take_note(const VmfContext *context, const VmfJournalEntry *note, GError **error)
+{
+    g_autoptr(VmfJournalEntry) entry = vmf_journal_find(context->journal, note->migration);
+    if (entry == NULL) {
+        g_message("move of '%s': the journal has lost it; its note is used", note->vm_name);
+        return vmf_journal_restore(context->journal, note, error);
+    }
+    if (vmf_state_is_final(entry->state))
+        vmf_move_note_remove(context, note->vm_uuid, note->migration);
+    return TRUE;
+}
+
+/* An older copy of the journal may not know yet what its note does. */
+static void
+add_disks(VmfJournalEntry *entry, const GPtrArray *notes)
+{
+    for (guint i = 0; i < notes->len && entry->disks == NULL; i++) {
+        const VmfJournalEntry *note = notes->pdata[i];
+        if (strcmp(note->migration, entry->migration) == 0)
+            entry->disks = g_strdup(note->disks);
+    }
+}
+
+GPtrArray *
+vmf_recover_list(const VmfContext *context, GError **error)
+{
+    g_autoptr(GPtrArray) notes = vmf_move_note_list(context);
+    for (guint i = 0; i < notes->len; i++)
+        if (!take_note(context, notes->pdata[i], error))
+            return NULL;
+    GPtrArray *open = vmf_journal_list(context->journal, G_MAXINT, TRUE, error);
+    for (guint i = 0; open && i < open->len; i++)
+        add_disks(open->pdata[i], notes);
+    return open;
+}
+
+static gboolean
+runs_by(const VmfContext *context, const char *uuid, const char *migration)
+{
+    VmfOwnerRecord record;
+    gboolean present = FALSE;
+    g_autoptr(VmfDiskClient) disks = vmf_disk_client_connect(context->run_dir, uuid, NULL);
+    if (disks == NULL || !vmf_disk_client_read_record(disks, &present, &record, NULL) || !present ||
+        strcmp(record.owner_sid, context->sid) != 0 || strcmp(record.migration_id, migration) != 0)
+        return FALSE;
+    g_autoptr(VmfVmInfo) info = vmf_host_lookup(context->host, uuid, NULL);
+    return info && info->state == VMF_VM_RUNNING;
+}
+
+gboolean
+vmf_recover_runs_by(const VmfContext *context, const char *migration)
+{
+    g_auto(GStrv) uuids = vmf_vm_disks_list(context);
+    for (guint i = 0; uuids[i]; i++)
+        if (runs_by(context, uuids[i], migration))
+            return TRUE;
+    return FALSE;
 }
 
 /* Moved away, or undefined since: neither a process nor a definition is left to decide about. */

@@ -17,8 +17,22 @@
  * and an epoch which the record must have reached.
  */
 
+/**
+ * vmf_recover_list() - the moves to be recovered: of the journal, and of notes it knows nothing of
+ *
+ * Returns: (transfer full) (element-type VmfJournalEntry): newest first
+ */
+GPtrArray *vmf_recover_list(const VmfContext *context, GError **error);
+
 /** vmf_recover_source() - end a move that began here: the VM is kept, or followed. Blocking */
 void vmf_recover_source(const VmfContext *context, const VmfJournalEntry *entry);
+
+/**
+ * vmf_recover_runs_by() - a VM runs here, and the owner record says: by @migration
+ *
+ * For a source that asks about a move of which the journal knows nothing (any more).
+ */
+gboolean vmf_recover_runs_by(const VmfContext *context, const char *migration);
 
 /** vmf_recover_nothing_left() - this host has nothing of @entry's VM, and does not know its disks */
 gboolean vmf_recover_nothing_left(const VmfContext *context, const VmfJournalEntry *entry);

@@ -151,16 +151,26 @@ ask_destination(VmfSource *source, GError **error)
     vmf_error_from_dbus(error, source->to);
     if (!answered && g_error_matches(*error, VMF_ERROR, VMF_ERROR_UNREACHABLE))
         return SAYS_NOTHING;
-    /* It knows nothing of this move: whether the guest runs there is still not known. */
-    return g_error_matches(*error, VMF_ERROR, VMF_ERROR_PROTOCOL) ? SAYS_NOTHING : SAYS_ENDED;
+    /* Also one that knows nothing of this move: neither journal, note nor a VM of it are left there. */
+    return SAYS_ENDED;
 }
 
-/* While the destination says nothing: it may have given the VM back before. */
-static gboolean
-was_returned(VmfSource *source)
+/* What the record alone says, while the destination says nothing. */
+typedef enum { STILL_ITS_MOVE, GAVE_IT_BACK, WENT_ON, WAS_SHUT_DOWN } Since;
+
+static Since
+look_since(VmfSource *source)
 {
     VmfOwnerRecord record;
-    return ask(source, &record, NULL) == VMF_RECORD_RETURNED;
+    VmfRecordSays says = ask(source, &record, NULL);
+    if (says == VMF_RECORD_RETURNED)
+        return GAVE_IT_BACK;
+    if (says != VMF_RECORD_THEIRS)
+        return STILL_ITS_MOVE;
+    /* Shut down, started or moved again by whoever owns it: this copy is of a guest that was. */
+    if (record.state == VMF_OWNER_STOPPED)
+        return WAS_SHUT_DOWN;
+    return strcmp(record.migration_id, source->migration) == 0 ? STILL_ITS_MOVE : WENT_ON;
 }
 
 VmfVerdict
@@ -172,8 +182,15 @@ vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
         if (said == SAYS_NOTHING) {
             g_prefix_error(&error, "'%s' belongs to %s now, which does not say that it runs: ",
                            source->name, source->to);
-            if (was_returned(source))
+            Since since = look_since(source);
+            if (since != STILL_ITS_MOVE)
+                vmf_job_set_waiting(source->job, NULL);
+            if (since == GAVE_IT_BACK)
                 return vmf_source_ask_record(source);
+            if (since == WENT_ON || since == WAS_SHUT_DOWN) {
+                *down = since == WAS_SHUT_DOWN;
+                return VMF_VERDICT_THEIRS;
+            }
             keep_waiting(source, error, &wait_ms);
             reconnect(source);
             continue;

@@ -5,6 +5,7 @@
 
 #include "src/base/error.h"
 #include "src/base/fault-point.h"
+#include "src/migrate/move-note.h"
 #include "src/migrate/vm-disks.h"
 #include "src/vm/cookie.h"
 #include "src/vm/domain-edit.h"
@@ -90,6 +91,16 @@ note_disks(VmfSource *source, const char *xml, GError **error)
         return FALSE;
     source->disks_text = vmf_vm_disks_to_text((const VmfDomainDisk *const *)disks->pdata,
                                               disks->len);
+    VmfJournalEntry note = {
+        .migration = (gchar *)source->migration,
+        .role = VMF_ROLE_SOURCE,
+        .vm_uuid = (gchar *)source->uuid,
+        .vm_name = (gchar *)source->name,
+        .peer = (gchar *)source->to,
+        .disks = source->disks_text,
+    };
+    if (!vmf_move_note_write(source->context, &note, error))
+        return FALSE;
     return vmf_journal_set_disks(source->context->journal, vmf_job_facts(source->job)->number,
                                  source->disks_text, error);
 }
@@ -584,6 +595,7 @@ note_end(VmfSource *source, const char *report, GError **error)
         !vmf_journal_enter(source->context->journal, number, source->state, error))
         return FALSE;
     source->unnoted = FALSE;
+    vmf_move_note_remove(source->context, source->uuid, source->migration);
     return vmf_journal_finish(source->context->journal, number, report, error);
 }
 

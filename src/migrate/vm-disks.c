@@ -180,6 +180,19 @@ vmf_vm_disks_find(const VmfContext *context, const char *uuid, const char *name,
     return launch(context, &vm, TRUE, error);
 }
 
+gchar **
+vmf_vm_disks_list(const VmfContext *context)
+{
+    GPtrArray *uuids = g_ptr_array_new();
+    g_autoptr(GDir) folder = g_dir_open(context->run_dir, 0, NULL);
+    const char *name;
+    while (folder && (name = g_dir_read_name(folder)) != NULL)
+        if (g_uuid_string_is_valid(name))
+            g_ptr_array_add(uuids, g_strdup(name));
+    g_ptr_array_add(uuids, NULL);
+    return (gchar **)g_ptr_array_free(uuids, FALSE);
+}
+
 gboolean
 vmf_vm_disks_has_ended(VmfDiskClient *disks)
 {

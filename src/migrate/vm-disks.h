@@ -68,6 +68,9 @@ gchar *vmf_vm_disks_to_text(const VmfDomainDisk *const *disks, guint n_disks);
 VmfDiskClient *vmf_vm_disks_find(const VmfContext *context, const char *uuid, const char *name,
                                  const char *text, GError **error);
 
+/** vmf_vm_disks_list() - (transfer full): UUIDs of VMs with a folder in @run_dir, NULL-terminated */
+gchar **vmf_vm_disks_list(const VmfContext *context);
+
 /** vmf_vm_disks_has_ended() - the disk process that @disks talked to is gone, as far as is known */
 gboolean vmf_vm_disks_has_ended(VmfDiskClient *disks);
 

@@ -578,6 +578,15 @@ vmf_vm_disks_find(const VmfContext *context, const char *uuid, const char *name,
     return vmf_disk_client_connect(context->run_dir, uuid, error);
 }
 
+gchar **
+vmf_vm_disks_list(const VmfContext *context)
+{
+    gchar **list = g_new0(gchar *, 2);
+    if (host_of_run_dir(context->run_dir)->disks != NULL)
+        list[0] = g_strdup(SIM_VM);
+    return list;
+}
+
 gboolean
 vmf_vm_disks_has_ended(VmfDiskClient *disks)
 {

@@ -38,6 +38,7 @@ static const struct {
     [FAULT_JOURNAL] = {"journal-fails", TRUE, 10},
     [FAULT_JOURNAL_OLD] = {"journal-old", TRUE, 1},
     [FAULT_JOURNAL_OLDER] = {"journal-older", TRUE, 1},
+    [FAULT_JOURNAL_LOST] = {"journal-lost", TRUE, 1},
     [FAULT_LOSE_PHASE_REPLY] = {"lose-phase-reply", TRUE, 0},
     [FAULT_REPEAT_CALL] = {"repeat-call", FALSE, 6},
     [FAULT_CANCEL] = {"cancel", FALSE, 0},
@@ -169,6 +170,7 @@ power_loss(SimHost *host, gint64 us)
     host->libvirt = (SimLibvirtJob){.conn = -1};
     host->marked = FALSE; /* /run is empty after it */
     host->ledger = (VmfDiskLedger){0};
+    host->note.used = FALSE;
     sim_spawn(NULL, us, boot, host);
 }
 
@@ -180,9 +182,12 @@ strikes_process(const SimFault *fault, SimHost *host, gint64 us)
     case FAULT_KILL_VMFERRYD:
     case FAULT_JOURNAL_OLD:
     case FAULT_JOURNAL_OLDER:
+    case FAULT_JOURNAL_LOST:
         sim_spawn(NULL, sim_delay(50000), start_vmferryd, host);
         sim_vmferryd_kill(host);
-        if (fault->kind != FAULT_KILL_VMFERRYD)
+        if (fault->kind == FAULT_JOURNAL_LOST)
+            sim_journal_lose(host);
+        else if (fault->kind != FAULT_KILL_VMFERRYD)
             sim_journal_set_back(host, fault->kind == FAULT_JOURNAL_OLD ? 1 : 3);
         return TRUE;
     case FAULT_KILL_LIBVIRTD:

@@ -336,7 +336,7 @@ dies_with_the_guest(const SimHost *host)
     VmfOwnerState state;
     return host->qemu.memory_here && host->qemu.version == world.version &&
            sim_server_owner(&epoch, &state) == host->index &&
-           (host->index == 0 || !host->up || !host->marked);
+           (host->index == 0 || !host->up || !host->marked || host->qemu.in_flight > 0);
 }
 
 /* The owner's host is gone, and with it what it knew: whether the guest has run there. */

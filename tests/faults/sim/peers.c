@@ -3,6 +3,7 @@
 
 #include "src/base/error.h"
 #include "src/migrate/incoming-private.h"
+#include "src/migrate/move-note.h"
 #include "src/migrate/recover.h"
 #include "src/migrate/source-private.h"
 #include "src/migrate/vm-disks.h"
@@ -300,7 +301,9 @@ serve(gpointer data)
         call->ok = call->error == NULL;
     } else {
         g_autoptr(VmfIncoming) incoming = find(host, &call->error);
-        call->ok = incoming && serve_incoming(call, incoming, &call->error);
+        call->ok = incoming ? serve_incoming(call, incoming, &call->error)
+                            : call->verb == AWAIT_RUNNING &&
+                                  vmf_recover_runs_by(&host->context, SIM_MIGRATION);
     }
     call->done = TRUE;
     sim_wake(call->link);
@@ -460,6 +463,14 @@ vmf_incoming_check(VmfIncoming *incoming, const char *definition, GError **error
     if (!must_be_free(incoming, error))
         return FALSE;
     incoming->disks_text = g_strdup("disks");
+    VmfJournalEntry note = {.migration = incoming->migration,
+                            .role = VMF_ROLE_DESTINATION,
+                            .vm_uuid = incoming->uuid,
+                            .vm_name = incoming->name,
+                            .peer = incoming->peer_fqdn,
+                            .epoch = incoming->epoch,
+                            .disks = incoming->disks_text};
+    vmf_move_note_write(incoming->context, &note, NULL);
     if (!vmf_journal_set_disks(incoming->context->journal, incoming->job, incoming->disks_text,
                                error) ||
         !sim_disks_launch(host, FALSE, error))
@@ -585,6 +596,13 @@ sim_journal_set_back(SimHost *host, guint states)
             host->rows[i].entry.state = host->rows[i].older[states - 1];
 }
 
+void
+sim_journal_lose(SimHost *host)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++)
+        host->rows[i].used = FALSE;
+}
+
 static VmfJournalEntry *
 copy_entry(const VmfJournalEntry *entry)
 {
@@ -597,6 +615,82 @@ copy_entry(const VmfJournalEntry *entry)
     copy->report = NULL;
     copy->disks = g_strdup(entry->disks);
     return copy;
+}
+
+VmfJournalEntry *
+vmf_journal_find(VmfJournal *journal, const char *migration)
+{
+    SimHost *host = host_of_journal(journal);
+    for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++)
+        if (host->rows[i].used && strcmp(host->rows[i].entry.migration, migration) == 0)
+            return copy_entry(&host->rows[i].entry);
+    return NULL;
+}
+
+GPtrArray *
+vmf_journal_list(VmfJournal *journal, guint limit, gboolean open_only, GError **error)
+{
+    SimHost *host = host_of_journal(journal);
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_journal_entry_free);
+    for (guint i = G_N_ELEMENTS(host->rows); i-- > 0;)
+        if (host->rows[i].used && !vmf_state_is_final(host->rows[i].entry.state))
+            g_ptr_array_add(list, copy_entry(&host->rows[i].entry));
+    return list;
+}
+
+static void
+fill_row(SimJournalRow *row, const VmfJournalEntry *entry)
+{
+    g_autoptr(VmfJournalEntry) copy = copy_entry(entry);
+    gint64 job = row->entry.job;
+    row->entry = *copy;
+    row->entry.job = job;
+    row->older[0] = row->older[1] = row->older[2] = entry->state;
+    row->used = TRUE;
+    *copy = (VmfJournalEntry){0}; /* its texts are the row's */
+}
+
+gboolean
+vmf_journal_restore(VmfJournal *journal, const VmfJournalEntry *entry, GError **error)
+{
+    SimHost *host = host_of_journal(journal);
+    guint at = 0;
+    sim_travel(200);
+    if (!journal_works(host, error))
+        return FALSE;
+    while (host->rows[at].used)
+        at++;
+    host->rows[at].entry.job = (gint64)at + 1;
+    fill_row(&host->rows[at], entry);
+    return TRUE;
+}
+
+/* --- move-note.h --- */
+
+gboolean
+vmf_move_note_write(const VmfContext *context, const VmfJournalEntry *entry, GError **error)
+{
+    SimHost *host = sim_host_of_context(context);
+    sim_travel(20);
+    fill_row(&host->note, entry);
+    host->note.entry.state = vmf_role_first_state(entry->role);
+    return TRUE;
+}
+
+void
+vmf_move_note_remove(const VmfContext *context, const char *uuid, const char *migration)
+{
+    sim_host_of_context(context)->note.used = FALSE;
+}
+
+GPtrArray *
+vmf_move_note_list(const VmfContext *context)
+{
+    SimHost *host = sim_host_of_context(context);
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_journal_entry_free);
+    if (host->note.used)
+        g_ptr_array_add(list, copy_entry(&host->note.entry));
+    return list;
 }
 
 /* --- vmferryd --- */
@@ -660,7 +754,38 @@ reconcile(gpointer data)
     vmf_vm_disks_stop(&host->context, SIM_VM, NULL);
 }
 
+static void
+start_again(gpointer host)
+{
+    sim_vmferryd_start(host);
+}
+
 /* main.c: recover_all() */
+static void
+start_up(gpointer data)
+{
+    SimHost *host = data;
+    g_autoptr(GPtrArray) open = vmf_recover_list(&host->context, NULL);
+    if (open == NULL) { /* it ends, and systemd starts it again */
+        sim_spawn(NULL, G_USEC_PER_SEC, start_again, host);
+        sim_vmferryd_kill(host);
+    }
+    for (guint i = 0; i < open->len; i++) {
+        VmfJournalEntry *entry = open->pdata[i];
+        Unfinished *move = g_new0(Unfinished, 1);
+        move->host = host;
+        if (entry->role == VMF_ROLE_SOURCE) {
+            move->entry = copy_entry(entry);
+        } else {
+            move->incoming = vmf_incoming_resume(&host->context, entry);
+            host->incoming[host->n_incoming++] = move->incoming;
+        }
+        sim_spawn(&host->vmferryd, sim_delay(1000), recover, move);
+    }
+    if (open->len == 0)
+        sim_spawn(&host->vmferryd, sim_delay(1000), reconcile, host);
+}
+
 void
 sim_vmferryd_start(SimHost *host)
 {
@@ -670,23 +795,7 @@ sim_vmferryd_start(SimHost *host)
     host->vmferryd.alive = TRUE;
     host->vmferryd.stopped = FALSE;
     host->n_incoming = 0;
-    gboolean open = FALSE;
-    for (guint i = 0; i < G_N_ELEMENTS(host->rows); i++) {
-        if (!host->rows[i].used || vmf_state_is_final(host->rows[i].entry.state))
-            continue;
-        open = TRUE;
-        Unfinished *move = g_new0(Unfinished, 1);
-        move->host = host;
-        if (host->rows[i].entry.role == VMF_ROLE_SOURCE) {
-            move->entry = copy_entry(&host->rows[i].entry);
-        } else {
-            move->incoming = vmf_incoming_resume(&host->context, &host->rows[i].entry);
-            host->incoming[host->n_incoming++] = move->incoming;
-        }
-        sim_spawn(&host->vmferryd, sim_delay(1000), recover, move);
-    }
-    if (!open)
-        sim_spawn(&host->vmferryd, sim_delay(1000), reconcile, host);
+    sim_spawn(&host->vmferryd, 0, start_up, host);
 }
 
 void

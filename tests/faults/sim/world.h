@@ -65,6 +65,7 @@ typedef enum {
     FAULT_JOURNAL,          /* this host's journal cannot be written, for 10 s */
     FAULT_JOURNAL_OLD,      /* vmferryd is killed, and its journal set back by one state */
     FAULT_JOURNAL_OLDER,    /* … by three */
+    FAULT_JOURNAL_LOST,     /* … or it is gone as a whole */
     FAULT_LOSE_PHASE_REPLY, /* libvirtd's next answer to a phase is lost, its connection with it */
     FAULT_REPEAT_CALL,      /* the next call between the hosts comes twice, the second time late */
     FAULT_CANCEL,           /* the user cancels the job */
@@ -145,6 +146,7 @@ typedef struct {
     gboolean marked; /* vm-disks.h: of an incoming VM that has not been let run */
 
     SimJournalRow rows[4];
+    SimJournalRow note; /* move-note.h */
     gint64 journal_broken_until;
     VmfIncoming *incoming[8];
     guint n_incoming;
@@ -263,6 +265,7 @@ void sim_vmferryd_kill(SimHost *host);
 void sim_peers_break_all(gboolean late);
 void sim_peers_host_gone(SimHost *host, gboolean says_so);
 void sim_journal_set_back(SimHost *host, guint states);
+void sim_journal_lose(SimHost *host);
 SimHost *sim_host_of_context(const VmfContext *context);
 gboolean sim_hook_ended(SimHost *host);
 
