@@ -144,6 +144,9 @@ class Judge:
         if now["newest"] < self._acknowledged():
             yield f"acknowledged up to {self._acknowledged()}, on the disks {now['newest']}"
         yield from self._on_the_server(status)
+        for target in scene.guest.disks:
+            if not scene.writes_on(target, int(status[f"{target}.newest"])):
+                yield f"nothing is written on {target}"
 
     def judge(self, fault, point, side, stuck, paused, heal_s, said):
         scene = self.scene

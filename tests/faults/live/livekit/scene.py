@@ -125,6 +125,15 @@ class Scene:
             return "the guest writes no records"
         return None
 
+    def writes_on(self, target, after, seconds=20):
+        """Whether a record with a number beyond @after is written on the disk"""
+        deadline = time.monotonic() + seconds
+        while int(self.guest.tell("status")[f"{target}.newest"]) <= after:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
     def where(self):
         """The host that has its QEMU, or None"""
         return next((box for box in self.hosts if box.qemu(self.guest)), None)
@@ -272,7 +281,8 @@ def create_guest(lab):
     except CommandFailed:
         lab.tool("vm-delete", NAME)
         guest = lab.create_guest(NAME, DISKS, on=lab.host("hv1"))
-    until(lambda: guest.observe(1)[-1].records > 0, 60, f"{guest} writes records")
+    until(lambda: all(int(guest.tell("status")[f"{target}.newest"]) > 0 for target in guest.disks), 60,
+          f"{guest} writes records on every disk")
     return guest
 
 
