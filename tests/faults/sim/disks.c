@@ -77,6 +77,14 @@ sim_disks_wake(SimHost *host)
         wake(host->disks);
 }
 
+/* disk-control.c: GateChanged */
+static void
+changed(gpointer data)
+{
+    SimDiskProc *process = data;
+    sim_keeper_kick(process->host);
+}
+
 /* disk-plugin.c: remove_mark() */
 static void
 touched(gpointer data)
@@ -102,6 +110,7 @@ make_set(SimDiskProc *process, GError **error)
         .quarantine_ms = SIM_QUARANTINE,
         .ledger = &process->host->ledger,
         .resume = process->resume,
+        .changed = changed,
         .wake = wake,
         .touched = touched,
         .data = process,
@@ -184,6 +193,7 @@ new_process(SimHost *host, gboolean resume)
     process->generation = ++generations;
     g_queue_init(&process->orders);
     host->disks = process;
+    host->disks_told_end = FALSE;
     sim_spawn(&process->proc, 0, owner_thread, process);
     return process;
 }
@@ -200,6 +210,7 @@ sim_disks_kill(SimHost *host)
     sim_server_host_is_gone(host);
     sim_conn_release_all(process);
     sim_qemu_nbd_lost(host);
+    sim_keeper_kick(host);
     sim_wake(process); /* who waits for its answers */
     for (GList *at = process->orders.head; at != NULL; at = at->next)
         sim_wake(at->data);
@@ -553,6 +564,7 @@ vmf_disk_client_quit(VmfDiskClient *client, GError **error)
         g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "the disks have to be released first");
         return FALSE;
     }
+    client->process->host->disks_told_end = TRUE;
     if (client->process->host->disks == client->process)
         sim_disks_kill(client->process->host);
     return TRUE;
@@ -622,7 +634,7 @@ vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
     if (state == NULL)
         return FALSE;
     VmfOwnerNext next = {.epoch = state->epoch, .state = VMF_OWNER_STOPPED, .reason = "stopped"};
-    if (state->held && !vmf_disk_client_release(disks, &next, NULL, error))
+    if (state->held && !vmf_disk_client_release(disks, state->foreign ? NULL : &next, NULL, error))
         return FALSE;
     return vmf_disk_client_quit(disks, error);
 }

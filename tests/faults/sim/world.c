@@ -289,6 +289,8 @@ scenario(gpointer ignored)
     world.write_gap = 1000;
     world.started = TRUE;
     world.faults_over = sim_now() + 100000;
+    for (int i = 0; i < SIM_HOSTS; i++)
+        sim_spawn(&world.hosts[i].vmferryd, 0, sim_keeper, &world.hosts[i]);
     sim_spawn(&source->vmferryd, 0, start_job, NULL);
 }
 

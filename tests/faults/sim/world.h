@@ -15,6 +15,7 @@
  *
  *   server.c   the file server, as VmfShare: share modes, late writes, restarts
  *   disks.c    the disk process and the way to it: VmfDiskClient, around the real VmfDiskSet
+ *   keeper.c   vmferryd's watch over the disk process
  *   libvirt.c  libvirtd, QEMU, the guest: VmfPhases, VmfHost, VmfQemuProcess
  *   peers.c    the network between the hosts, vmferryd's Peer1 object, journal, start and restart
  *   faults.c   what may go wrong, and when
@@ -143,6 +144,7 @@ typedef struct {
     SimLibvirtJob libvirt;
     SimDiskProc *disks; /* NULL: none */
     VmfDiskLedger ledger;
+    gboolean disks_told_end, io_error, kicked; /* keeper.c */
     gboolean marked; /* vm-disks.h: of an incoming VM that has not been let run */
 
     SimJournalRow rows[4];
@@ -240,6 +242,12 @@ sim_disks_request(SimHost *host, VmfGateLease *lease, guint disk, guint block, g
                   void (*done)(SimHost *host, guint slot, guint64 qemu, guint64 number, int result),
                   guint64 qemu);
 gboolean vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error);
+
+/* --- keeper.c --- */
+
+void sim_keeper(gpointer host);
+/** sim_keeper_kick() - something has happened to the disk process, or to a guest by it */
+void sim_keeper_kick(SimHost *host);
 
 /* --- libvirt.c --- */
 
