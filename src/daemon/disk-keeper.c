@@ -69,9 +69,32 @@ set_trouble(Watch *watch, gchar *trouble, const char *help)
     watch->help = help;
 }
 
+static void
+learn_name(Watch *watch, const VmfVmInfo *info)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&watch->keeper->lock);
+    if (g_strcmp0(watch->name, info->name) == 0)
+        return;
+    g_free(watch->name);
+    watch->name = g_strdup(info->name);
+}
+
+/* For messages; libvirt may be away. */
+static void
+ask_name(Watch *watch)
+{
+    if (strcmp(watch->name, watch->uuid) != 0)
+        return;
+    g_autoptr(VmfVmInfo) info = vmf_host_lookup(watch->keeper->context->host, watch->uuid, NULL);
+    if (info)
+        learn_name(watch, info);
+}
+
 static Step
 say(Watch *watch, Step step, const char *help, const char *what, const GError *error)
 {
+    if (what)
+        ask_name(watch);
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&watch->keeper->lock);
     set_trouble(watch, what ? g_strconcat(what, error ? error->message : NULL, NULL) : NULL, help);
     return step;
@@ -256,16 +279,6 @@ listen_to(Watch *watch)
 
 /* ---- what is done, in a thread that may wait ---- */
 
-static void
-learn_name(Watch *watch, const VmfVmInfo *info)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&watch->keeper->lock);
-    if (g_strcmp0(watch->name, info->name) == 0)
-        return;
-    g_free(watch->name);
-    watch->name = g_strdup(info->name);
-}
-
 /* @info: (out) (nullable): %NULL with DONE: there is no such VM */
 static Step
 ask_libvirt(Watch *watch, VmfVmInfo **info)
@@ -325,9 +338,7 @@ static Step
 end_foreign(Watch *watch, VmfDiskClient *client, const VmfDiskState *state)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VmfVmInfo) info = NULL;
-    if (watch->name == NULL || strcmp(watch->name, watch->uuid) == 0)
-        ask_libvirt(watch, &info);
+    ask_name(watch);
     g_autoptr(VmfQemuProcess) qemu = vmf_qemu_process_find(NULL, watch->name, watch->uuid, &error);
     if (qemu == NULL && !g_error_matches(error, VMF_ERROR, VMF_ERROR_CONFIG))
         return say(watch, LATER, help_fenced, "its VM has to end: ", error);
