@@ -63,11 +63,12 @@ class Trial:
                 break
             time.sleep(0.03)
         took = (since or now) - healed
+        stacks = scene.what_they_do() if why else ""
         _, said = scene.end_move()
         verdict = self.judge.judge(self.fault, self.point, self.side, why, paused, took, said)
         if why is None and took > limit:
             verdict.violations.append(f"healed after {took:.0f} s only, {limit:.0f} s are allowed")
-        verdict.said = said
+        verdict.said, verdict.stacks = said, stacks
         return verdict
 
 

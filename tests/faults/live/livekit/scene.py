@@ -134,6 +134,15 @@ class Scene:
             time.sleep(0.05)
         return True
 
+    def what_they_do(self):
+        """Where every thread of both vmferryds is: for a move that stands still"""
+        text = []
+        for box in self.hosts:
+            stacks = box.run("gdb", "-p", box.service_pid("vmferryd"), "-batch", "-ex", "thread apply all bt 14",
+                             check=False).stdout
+            text.append(f"==== vmferryd on {box}\n{stacks}")
+        return "\n".join(text)
+
     def where(self):
         """The host that has its QEMU, or None"""
         return next((box for box in self.hosts if box.qemu(self.guest)), None)
@@ -266,7 +275,7 @@ class Scene:
             for service in ("vmferryd", "libvirtd"):
                 if box.runs(service):
                     box.kill(box.service_pid(service))
-            box.run("rm", "-rf", f"/run/vmferry/{self.guest.uuid}")
+            box.run("rm", "-rf", f"/run/vmferry/{self.guest.uuid}", f"/run/vmferry/{self.guest.uuid}.move")
             box.journal.remove()
             box.service("start", "libvirtd")
             box.service("start", "vmferryd")
