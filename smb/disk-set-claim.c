@@ -99,6 +99,7 @@ compare_and_set(VmfDiskSet *set, Claim *claim, GError **error)
                         : vmf_owner_store_write(session->share, store, set->list, set->account,
                                                 claim->next, &cause))
         return TRUE;
+    set->claim_lost_at = g_get_monotonic_time();
     if (!g_error_matches(cause, VMF_ERROR, VMF_ERROR_UNREACHABLE))
         set->maybe_epoch = 0;
     g_propagate_error(error, cause);

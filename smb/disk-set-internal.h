@@ -29,7 +29,8 @@ struct _VmfDiskSet {
     void (*changed)(gpointer data);
     void (*wake)(gpointer data);
     void (*touch)(gpointer data);
-    gboolean touched; /* by the guest, since the last claim; share lock */
+    gint64 claim_lost_at; /* when the answer of a claim, of maybe_epoch, was lost; 0: none was */
+    gboolean touched;     /* by the guest, since the last claim; share lock */
     gpointer data;
     VmfGate *gate;
 

@@ -113,6 +113,18 @@ vmf_disk_set_look_through(VmfDiskSet *set, VmfDiskSession **own, GError **error)
     return *own;
 }
 
+/*
+ * A claim of this host, whose answer was lost, may still land in the record that names another. Who
+ * asks would take the other for the owner, and give up what this host is about to own.
+ */
+static gboolean
+may_still_change(const VmfDiskSet *set, const VmfOwnerRecord *record)
+{
+    gint64 until = set->claim_lost_at + (gint64)set->quarantine_ms * 1000;
+    return set->claim_lost_at != 0 && set->maybe_epoch > record->epoch &&
+           strcmp(record->owner_sid, set->owner_sid) != 0 && g_get_monotonic_time() < until;
+}
+
 gboolean
 vmf_disk_set_read_record(VmfDiskSet *set, gboolean *present, VmfOwnerRecord *record, gboolean *mine,
                          GError **error)
@@ -123,6 +135,11 @@ vmf_disk_set_read_record(VmfDiskSet *set, gboolean *present, VmfOwnerRecord *rec
     gboolean ok = session != NULL && vmf_disk_set_peek(set, session, present, record, error);
     vmf_disk_session_free(own);
     vmf_disk_set_note_if_lost(set);
+    if (ok && *present && may_still_change(set, record))
+        return vmf_disk_set_refuse(set, VMF_ERROR_UNREACHABLE, error,
+                                   "a claim of this host was not answered, and may still land: the "
+                                   "record is not believed for %u ms",
+                                   set->quarantine_ms);
     if (ok && mine != NULL)
         *mine = *present && vmf_disk_set_names_me(set, record, record->epoch);
     return ok;

@@ -108,6 +108,9 @@ read_ledger(VmfDiskSet *set, gboolean resume)
         set->ledger->late_since = 0;
     if (!resume)
         vmf_disk_set_write_ledger(set, 0, 0);
+    set->maybe_epoch = set->ledger->maybe_epoch;
+    if (set->maybe_epoch != 0)
+        set->claim_lost_at = g_get_monotonic_time();
 }
 
 /* --- sessions --- */

@@ -125,6 +125,7 @@ int vmf_disk_set_flush(VmfDiskSet *set, const VmfGateLease *lease, guint disk);
 
 /* --- the owner thread; meanings and errors are those of org.vmferry.Disk1.xml --- */
 
+/* UNREACHABLE also while a lost claim of this host may still land in it, for a quarantine */
 gboolean vmf_disk_set_read_record(VmfDiskSet *set, gboolean *present, VmfOwnerRecord *record,
                                   gboolean *mine, GError **error);
 gboolean vmf_disk_set_probe(VmfDiskSet *set, GError **error);

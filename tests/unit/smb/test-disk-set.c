@@ -428,6 +428,36 @@ test_stop_lost(void)
     }
 }
 
+/* The record is not believed before a lost claim has landed, or can land no more. */
+static void
+test_record_while_claim_may_land(void)
+{
+    Lab lab = lab_new(400);
+    gboolean present = FALSE;
+    VmfOwnerRecord record;
+    own(&lab, 0, "", 0, 1);
+    release(&lab, 0);
+    memory_server_set_fault(lab.server, "HV2$", MEMORY_WRITE_RECORD, MEMORY_LOSE_BEFORE, 0);
+    assert_fails(claim(&lab, 1, SID1, 1, 2, &error), VMF_ERROR_UNREACHABLE);
+    gint64 lost = g_get_monotonic_time();
+    assert_fails(vmf_disk_set_read_record(lab.sets[1], &present, &record, NULL, &error),
+                 VMF_ERROR_UNREACHABLE);
+    /* the other host may read it, and take the VM back: then it is beyond the claim */
+    g_assert_true(vmf_disk_set_read_record(lab.sets[0], &present, &record, NULL, NULL));
+    while (!vmf_disk_set_read_record(lab.sets[1], &present, &record, NULL, NULL))
+        g_usleep(1000);
+    g_assert_cmpint(g_get_monotonic_time() - lost, >=, 390000);
+    g_assert_cmpuint(record.epoch, ==, 1);
+
+    memory_server_set_fault(lab.server, "HV2$", MEMORY_WRITE_RECORD, MEMORY_LOSE_BEFORE, 0);
+    assert_fails(claim(&lab, 1, SID1, 1, 2, &error), VMF_ERROR_UNREACHABLE);
+    own(&lab, 0, SID1, 1, 3);
+    g_assert_true(vmf_disk_set_read_record(lab.sets[1], &present, &record, NULL, NULL));
+    g_assert_cmpuint(record.epoch, ==, 3);
+    release(&lab, 0);
+    lab_clear(&lab);
+}
+
 /* Told before the first write of each ownership is sent, also if it never arrives; not by reads. */
 static void
 test_touched(void)
@@ -820,6 +850,8 @@ main(int argc, char **argv)
     g_test_add_func("/disk-set/release/soon-after-claim", test_release_soon_after_claim);
     g_test_add_func("/disk-set/claim/while-held", test_claim_again_while_held);
     g_test_add_func("/disk-set/claim/stopped-is-anybodys", test_stopped_is_anybodys);
+    g_test_add_func("/disk-set/record/while-a-lost-claim-may-land",
+                    test_record_while_claim_may_land);
     g_test_add_func("/disk-set/first-write/told-before-it-is-sent", test_touched);
     g_test_add_func("/disk-set/open-gate/epoch", test_open_gate);
     g_test_add_func("/disk-set/open-gate/session-lost", test_open_gate_after_loss);
