@@ -71,6 +71,7 @@ vmf_incoming_resume(const VmfContext *context, const VmfJournalEntry *entry)
 {
     VmfIncoming *incoming = incoming_from_entry(context, entry, entry->job);
     incoming->state = entry->state;
+    incoming->recovering = TRUE;
     incoming->disks_text = g_strdup(entry->disks);
     incoming->persistent = TRUE; /* a definition too many is harmless, one too few is not */
     return incoming;
@@ -564,6 +565,12 @@ vmf_incoming_abort(VmfIncoming *incoming, const char *reason, GError **error)
 {
     g_autoptr(GMutexLocker) verbs = g_mutex_locker_new(&incoming->verbs);
     VmfState state = vmf_incoming_state(incoming);
+    if (incoming->recovering && !vmf_state_is_final(state)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
+                    "'%s' is being recovered on %s: the owner record decides", incoming->name,
+                    incoming->context->me->fqdn);
+        return FALSE;
+    }
     if (is_committed(state)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
                     "'%s' can no longer be aborted: the owner record names %s", incoming->name,

@@ -151,7 +151,6 @@ vmf_incoming_recover(VmfIncoming *incoming)
     g_autoptr(VmfComputer)
         peer = vmf_directory_computer(context->directory, incoming->peer_fqdn, NULL);
     incoming->peer_sid = g_strdup(peer ? peer->sid : "");
-    incoming->recovering = TRUE;
     if (vmf_recover_nothing_left(context, &entry))
         vmf_incoming_enter_last(
             incoming, incoming->state == VMF_STATE_COMMITTED ? VMF_STATE_DOWN : VMF_STATE_ABORTED);
