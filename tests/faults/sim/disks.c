@@ -25,7 +25,8 @@ typedef enum {
     ORDER_CLAIM,
     ORDER_TAKE,
     ORDER_RELEASE,
-    ORDER_WRITE_FILE
+    ORDER_WRITE_FILE,
+    ORDER_QUIT
 } Verb;
 
 typedef struct {
@@ -144,6 +145,9 @@ run_order(SimDiskProc *process, Order *order)
     case ORDER_RELEASE:
         order->ok = vmf_disk_set_release(set, order->given ? &order->next : NULL, NULL,
                                          &order->error);
+        break;
+    case ORDER_QUIT: /* after what was ordered before: nothing is under way then */
+        order->ok = TRUE;
         break;
     case ORDER_WRITE_FILE:
         order->ok = vmf_disk_set_write_file(set, "domain.xml", "<domain/>", &order->error);
@@ -561,6 +565,15 @@ vmf_disk_client_quit(VmfDiskClient *client, GError **error)
     if (state == NULL)
         return FALSE;
     if (state->held && !state->foreign) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "the disks have to be released first");
+        return FALSE;
+    }
+    Order *order = g_new0(Order, 1);
+    order->verb = ORDER_QUIT;
+    if (!finish_order(client, order, SHARE_US, error))
+        return FALSE;
+    VmfGateFacts gate = vmf_disk_set_facts(client->process->set).gate;
+    if (gate.epoch != 0 && !gate.foreign) { /* by an order before it */
         g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "the disks have to be released first");
         return FALSE;
     }

@@ -14,8 +14,8 @@
  *   self-test [RULE]    switch each safety rule off in turn: a violation must be found
  *   replay FILE         one schedule, told step by step
  *
- *   --seeds FROM:COUNT  of random             --step N      of pairs: every Nth
- *   --jobs N            processes, 1          --out FOLDER  where failing schedules are written
+ *   --seeds FROM:COUNT  of random             --step N      of pairs: every Nth, --first N: from there
+ *   --out FOLDER        where failing schedules are written
  *   --without RULE      switch a rule off
  *
  * Runs are made in child processes: an assertion of the product that fails, or a run without end,
@@ -64,10 +64,10 @@ singles(SimSpace *space, gboolean report)
 }
 
 static gboolean
-pairs(SimSpace *space, guint64 step, gboolean report)
+pairs(SimSpace *space, guint64 from, guint64 step, gboolean report)
 {
     space->mode = MODE_PAIRS;
-    space->from = 0;
+    space->from = from;
     space->step = step;
     list_singles(space, space->window_from, space->window_to);
     return sim_explore(space, "pairs", report);
@@ -115,7 +115,7 @@ self_test(SimSpace *space, const char *only)
                          : !random_seeds(space, 0, seeds / 10, FALSE)     ? "random"
                          : !meeting(space, FALSE)                         ? "meeting"
                          : !random_seeds(space, seeds / 10, seeds, FALSE) ? "random"
-                         : !pairs(space, SELF_TEST_STEP, FALSE)           ? "pairs"
+                         : !pairs(space, 0, SELF_TEST_STEP, FALSE)        ? "pairs"
                                                                           : NULL;
         printf("%-22s %s", sim_rules[rule].name, by ? "caught" : "not caught");
         if (by) {
@@ -152,7 +152,7 @@ int
 main(int argc, char **argv)
 {
     static SimSpace space;
-    guint64 from = 0, count = 1000000, step = 1;
+    guint64 from = 0, count = 1000000, first = 0, step = 1;
     const char *mode = argc > 1 ? argv[1] : "", *file = NULL;
     const char *out_folder = NULL;
     for (int i = 2; i < argc; i++) {
@@ -160,6 +160,8 @@ main(int argc, char **argv)
         if (strcmp(argv[i], "--seeds") == 0 &&
             sscanf(value, "%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT, &from, &count) == 2)
             i++;
+        else if (strcmp(argv[i], "--first") == 0)
+            first = strtoull(i + 1 < argc ? argv[++i] : "0", NULL, 10);
         else if (strcmp(argv[i], "--step") == 0)
             step = strtoull(i + 1 < argc ? argv[++i] : "1", NULL, 10);
         else if (strcmp(argv[i], "--out") == 0)
@@ -177,12 +179,12 @@ main(int argc, char **argv)
     if (strcmp(mode, "singles") == 0)
         return singles(&space, TRUE) ? 0 : 1;
     if (strcmp(mode, "pairs") == 0)
-        return pairs(&space, step, TRUE) ? 0 : 1;
+        return pairs(&space, first, step, TRUE) ? 0 : 1;
     if (strcmp(mode, "random") == 0)
         return random_seeds(&space, from, count, TRUE) ? 0 : 1;
     if (strcmp(mode, "short") == 0) {
         gboolean ok = singles(&space, TRUE);
-        ok = pairs(&space, 1499, TRUE) && ok;
+        ok = pairs(&space, 0, 1499, TRUE) && ok;
         return random_seeds(&space, 0, 3000, TRUE) && ok ? 0 : 1;
     }
     if (strcmp(mode, "self-test") == 0)
