@@ -7,8 +7,9 @@
 #include "src/vm/domain.h"
 #include "src/vm/xml-read.h"
 
-#define WHAT   "the definition"
-#define SCHEME "smb://"
+#define RECONNECT_SECONDS "10"
+#define WHAT              "the definition"
+#define SCHEME            "smb://"
 
 /* ---- reading ---- */
 
@@ -338,6 +339,9 @@ write_source(xmlNode *disk, const VmfDiskEdit *edit, const char *socket)
     xmlNode *host = add(source, "host");
     set(host, "transport", "unix");
     set(host, "socket", socket);
+    /* libvirt 9.2: a disk process that dies is back within this time, and QEMU's requests wait for
+       it. Before, libvirt drops it: QEMU stops the VM, and vmferryd lets it go on. */
+    set(add(source, "reconnect"), "delay", RECONNECT_SECONDS);
 }
 
 static const char *

@@ -53,6 +53,7 @@ test_replace(void)
     g_assert_nonnull(strstr(edited, "socket=\"/run/vmferry/" UUID "/nbd\""));
     g_assert_nonnull(strstr(edited, "discard=\"unmap\""));
     g_assert_nonnull(strstr(edited, "error_policy=\"stop\""));
+    g_assert_nonnull(strstr(edited, "<reconnect delay=\"10\"/>"));
     g_assert_nonnull(strstr(edited, "cache=\"none\""));
     g_assert_nonnull(strstr(edited, "<serial>S1</serial>"));
     g_assert_nonnull(strstr(edited, "bus=\"0x04\""));
