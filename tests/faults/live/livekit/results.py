@@ -7,6 +7,7 @@ import json
 import subprocess
 
 from labkit.lab import PROJECT
+from livekit.judge import ORDER
 
 HEAD = """# Faults, tried
 
@@ -126,5 +127,6 @@ def table(results, faults, n_cells):
     for fault in faults:
         if by_fault.get(fault.name):
             text += [f"\n## {fault.title}\n", "| side | point | outcome | silent | heals |", "|---|---|---|---|---|",
-                     *_rows(by_fault[fault.name])]
+                     *_rows(sorted(by_fault[fault.name], key=lambda entry: (entry["side"] == "destination",
+                                                                            ORDER.index(entry["point"]))))]
     return "\n".join(text) + "\n"
