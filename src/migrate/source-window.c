@@ -2,6 +2,7 @@
 #include "src/migrate/source-private.h"
 
 #include "src/base/error.h"
+#include "src/migrate/vm-disks.h"
 
 /*
  * The window: the guest is paused by Perform, and the owner record has not yet decided whose it is.
@@ -108,11 +109,13 @@ vmf_source_resume_here(VmfSource *source, GError **error)
 {
     if (source->qemu)
         vmf_qemu_process_stop(source->qemu, FALSE, NULL);
-    if (source->phases &&
-        vmf_phases_confirm(source->phases, &source->params, NULL, TRUE, NULL) == VMF_PHASE_DONE)
-        return TRUE;
+    if (source->phases)
+        vmf_phases_confirm(source->phases, &source->params, NULL, TRUE, NULL);
 
-    /* libvirt has forgotten the job, or been away: it is asked how the domain is. */
+    /*
+     * libvirt's "done" says that its job is over, also when QEMU could not let the guest run: its
+     * disks were not there yet. Or it has forgotten the job, or been away: it is asked.
+     */
     for (guint wait_ms = VMF_RETRY_FIRST_MS;; vmf_source_back_off(&wait_ms)) {
         g_autoptr(GError) local = NULL;
         gboolean ended = FALSE;
@@ -198,7 +201,9 @@ vmf_source_end_here(VmfSource *source, GBytes *cookie, GError **error)
         if (!done && !vmf_qemu_process_kill(source->qemu, KILL_TIMEOUT_MS, error))
             return FALSE;
     }
-    if (source->disks)
-        vmf_disk_client_quit(source->disks, NULL); /* the hook may have been first */
+    /* The hook may have been first; or another process has come since the one we talked to. */
+    g_autoptr(GError) left = NULL;
+    if (!vmf_vm_disks_stop(source->context, source->uuid, &left))
+        g_warning("'%s': its disk process stays: %s", source->name, left->message);
     return done || undefine(source, error);
 }

@@ -330,7 +330,8 @@ vmf_host_resume(VmfHost *base, const char *uuid, GError **error)
     SimHost *host = host_of(base);
     if (!libvirt_answers(host, error))
         return FALSE;
-    if (host->libvirt.state != VMF_LIBVIRT_IDLE || !sim_qemu_let_resume(host, "virDomainResume")) {
+    if (host->libvirt.state != VMF_LIBVIRT_IDLE || !sim_qemu_connect(host) ||
+        !sim_qemu_let_resume(host, "virDomainResume")) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot resume");
         return FALSE;
     }

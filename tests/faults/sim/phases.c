@@ -178,7 +178,9 @@ run_again(SimHost *host)
     wait_for_qemu(host);
     if (!host->qemu.proc.alive)
         return FALSE;
-    sim_qemu_cpus(host, TRUE, "Confirm(1)");
+    /* Without its disks QEMU stays paused; libvirt's job is over all the same. */
+    if (sim_qemu_connect(host))
+        sim_qemu_cpus(host, TRUE, "Confirm(1)");
     return TRUE;
 }
 
