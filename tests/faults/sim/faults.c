@@ -162,6 +162,7 @@ power_loss(SimHost *host, gint64 us)
     if (!host->up)
         return;
     host->up = FALSE;
+    host->lost_power = TRUE;
     sim_vmferryd_kill(host);
     sim_libvirtd_kill(host, FALSE);
     sim_qemu_gone(host, TRUE, "power loss");

@@ -72,7 +72,8 @@ write_at_the_last_moment(SimHost *host)
 {
     gint64 wait = 5;
     write_metadata(host);
-    while (world.busy[SIM_META_SLOT] && host->qemu.proc.alive && sim_disks_set(host) != NULL &&
+    while (world.busy[SIM_META_SLOT] && !host->qemu.broken[SIM_META_SLOT] &&
+           host->qemu.proc.alive && sim_disks_set(host) != NULL &&
            vmf_gate_facts(vmf_disk_set_gate(sim_disks_set(host))).in_flight == 0 &&
            vmf_gate_facts(vmf_disk_set_gate(sim_disks_set(host))).waiting == 0)
         sim_sleep(wait = MIN(wait * 2, G_USEC_PER_SEC));

@@ -240,6 +240,16 @@ dies_with_the_guest(const SimHost *host)
            (host->index == 0 || !host->up || !host->marked || host->qemu.in_flight > 0);
 }
 
+/* Its claim may have landed only after that. */
+static gboolean
+was_lost_with_the_owner(void)
+{
+    guint64 epoch;
+    VmfOwnerState state;
+    int owner = sim_server_owner(&epoch, &state);
+    return owner >= 0 && world.hosts[owner].lost_power;
+}
+
 /* The owner's host is gone, and with it what it knew: whether the guest has run there. */
 void
 sim_host_lost(const SimHost *host)
@@ -260,7 +270,7 @@ sim_qemu_gone(SimHost *host, gboolean fault, const char *why)
     if (fault && dies_with_the_guest(host))
         world.memory_lost = TRUE;
     if (is_the_last_copy(host)) {
-        if (fault)
+        if (fault || was_lost_with_the_owner())
             world.memory_lost = TRUE;
         else if (!world.memory_lost)
             sim_violation("I6", "hv%d ends the last process that holds the guest's memory (%s)",

@@ -135,7 +135,7 @@ typedef struct {
     VmfHostIdentity me;
     VmfLocalPolicy policy;
     gchar sid[32], account[16], fqdn[32], boot[40];
-    gboolean up;
+    gboolean up, lost_power;
     guint boots;
 
     SimProc vmferryd;
