@@ -269,6 +269,15 @@ vmf_incoming_offer(VmfIncoming *incoming, const char *definition, GError **error
     return TRUE;
 }
 
+/* The memory stream need not notice: libvirt at the source may be held up. */
+static gpointer
+abort_without_qemu(gpointer data)
+{
+    g_autoptr(VmfIncoming) incoming = data;
+    vmf_incoming_abort(incoming, "its QEMU has ended here", NULL);
+    return NULL;
+}
+
 static void
 note_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer data)
 {
@@ -278,6 +287,8 @@ note_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer dat
         incoming->running = TRUE;
         g_cond_broadcast(&incoming->changed);
     }
+    if (event == VMF_EVENT_STOPPED && incoming->state == VMF_STATE_ALLOCATED)
+        g_thread_unref(g_thread_new("vmf-abort", abort_without_qemu, vmf_incoming_ref(incoming)));
 }
 
 static gboolean
