@@ -314,7 +314,8 @@ FAULTS = [
     Fault("moved-back", "logic", "a move the other way is asked for", _move_back, _second_ends, sided=False, lasts=2),
     Fault("moved-twice", "logic", "the same move is asked for again", _move_again, _second_ends, sided=False, lasts=2),
     Fault("guest-powers-off", "logic", "the guest powers off", _power_off_guest, sided=False, ends_guest=True),
-    Fault("guest-reboots", "logic", "the guest reboots", _reboot_guest, sided=False),
+    # until it has booted and read all its disks, on emulated processors
+    Fault("guest-reboots", "logic", "the guest reboots", _reboot_guest, sided=False, heals_within=120),
     Fault("record-spoilt", "logic", "the owner record is zeros for 3 s", _spoil_record, _restore_record, lasts=3,
           sided=False),
 ]
