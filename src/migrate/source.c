@@ -10,6 +10,8 @@
 #include "src/vm/cookie.h"
 #include "src/vm/domain-edit.h"
 
+#define SUCCESSOR_WAIT_S 10
+
 gboolean
 vmf_source_enter(VmfSource *source, VmfState next, GError **error)
 {
@@ -232,6 +234,17 @@ open_memory_stream(VmfSource *source, const char *stream, GError **error)
 }
 
 static gboolean
+keep_phases_socket(VmfSource *source, GError **error)
+{
+    int fd = vmf_phases_dup_fd(source->phases, error);
+    if (fd < 0)
+        return FALSE;
+    gboolean kept = vmf_disk_client_keep_socket(source->disks, source->migration, fd, error);
+    close(fd);
+    return kept;
+}
+
+static gboolean
 begin(VmfSource *source, GBytes **cookie, gchar **xml, GError **error)
 {
     source->phases = vmf_phases_open(source->context->policy->libvirt_socket, error);
@@ -239,12 +252,7 @@ begin(VmfSource *source, GBytes **cookie, gchar **xml, GError **error)
         vmf_phases_begin(source->phases, &source->params, cookie, xml, error) != VMF_PHASE_DONE)
         return FALSE;
     source->begun = TRUE;
-    int fd = vmf_phases_dup_fd(source->phases, error);
-    if (fd < 0)
-        return FALSE;
-    gboolean kept = vmf_disk_client_keep_socket(source->disks, source->migration, fd, error);
-    close(fd);
-    return kept;
+    return keep_phases_socket(source, error);
 }
 
 /* ---- the check, beside it ---- */
@@ -385,13 +393,56 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
 
 /* ---- storage ---- */
 
+/* Takes up what the dead process had, which proves that its handles are gone, and gives it up. */
+static gboolean
+release_by_successor(VmfSource *source, VmfDiskTimes *times, GError **error)
+{
+    g_clear_pointer(&source->disks, vmf_disk_client_unref);
+    source->disks = vmf_vm_disks_find(source->context, source->uuid, source->name,
+                                      source->disks_text, error);
+    g_autoptr(VmfDiskState) state = source->disks ? vmf_disk_client_describe(source->disks, error)
+                                                  : NULL;
+    if (state == NULL)
+        return FALSE;
+    if (state->gate == VMF_GATE_OPEN && state->epoch == source->epoch)
+        return keep_phases_socket(source, error) &&
+               vmf_disk_client_release(source->disks, NULL, times, error);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "its new disk process is not ready: %s",
+                state->trouble);
+    return FALSE;
+}
+
+/*
+ * A disk process that dies here takes nothing with it that QEMU waits for: Perform has returned. To
+ * go on is better than to go back: QEMU 7.2 loses a qcow2 image that it takes up again while its
+ * disk process is away [measured: the guest's I/O fails from then on].
+ */
+static gboolean
+give_up_disks(VmfSource *source, VmfDiskTimes *times, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    if (vmf_disk_client_release(source->disks, NULL, times, &local))
+        return TRUE;
+    gint64 until = g_get_monotonic_time() + SUCCESSOR_WAIT_S * G_USEC_PER_SEC;
+    gboolean died = vmf_vm_disks_has_ended(source->disks) &&
+                    !vmf_vm_disks_write_was_lost(source->context, source->uuid);
+    for (guint wait_ms = 20; died && g_get_monotonic_time() < until; wait_ms *= 2) {
+        g_clear_error(&local);
+        if (release_by_successor(source, times, &local))
+            return TRUE;
+        g_usleep((gulong)wait_ms * 1000);
+    }
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 static gboolean
 release(VmfSource *source, VmfDiskTimes *times, GError **error)
 {
     if (!vmf_source_enter(source, VMF_STATE_RELEASING, error))
         return FALSE;
     vmf_fault_point("source.storage.start");
-    return vmf_disk_client_release(source->disks, NULL, times, error) &&
+    return give_up_disks(source, times, error) &&
            vmf_source_enter(source, VMF_STATE_RELEASED, error);
 }
 

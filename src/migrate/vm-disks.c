@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "smb/disk-ledger.h"
 #include "smb/share-url.h"
 #include "src/base/error.h"
 #include "src/vm/domain-edit.h"
@@ -197,6 +198,17 @@ gboolean
 vmf_vm_disks_has_ended(VmfDiskClient *disks)
 {
     return disks == NULL || g_dbus_connection_is_closed(vmf_disk_client_connection(disks));
+}
+
+gboolean
+vmf_vm_disks_write_was_lost(const VmfContext *context, const char *uuid)
+{
+    g_autofree gchar *path = g_build_filename(context->run_dir, uuid, "ledger", NULL);
+    g_autofree gchar *page = NULL;
+    gsize size;
+    if (!g_file_get_contents(path, &page, &size, NULL) || size < sizeof(VmfDiskLedger))
+        return TRUE;
+    return ((const VmfDiskLedger *)(gpointer)page)->late_since != 0;
 }
 
 static gchar *

@@ -74,6 +74,9 @@ gchar **vmf_vm_disks_list(const VmfContext *context);
 /** vmf_vm_disks_has_ended() - the disk process that @disks talked to is gone, as far as is known */
 gboolean vmf_vm_disks_has_ended(VmfDiskClient *disks);
 
+/** vmf_vm_disks_write_was_lost() - a disk process that died had a write under way, or may have had */
+gboolean vmf_vm_disks_write_was_lost(const VmfContext *context, const char *uuid);
+
 /*
  * The mark of an incoming VM whose disks have not been written to here: @run_dir/UUID/untouched.
  * Made before memory comes; the disk process removes it before the first write that it sends.

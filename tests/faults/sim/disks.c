@@ -619,6 +619,12 @@ vmf_vm_disks_has_ended(VmfDiskClient *disks)
 }
 
 gboolean
+vmf_vm_disks_write_was_lost(const VmfContext *context, const char *uuid)
+{
+    return host_of_run_dir(context->run_dir)->ledger.late_since != 0;
+}
+
+gboolean
 vmf_vm_disks_mark(const VmfContext *context, const char *uuid, GError **error)
 {
     host_of_run_dir(context->run_dir)->marked = TRUE;
