@@ -278,6 +278,9 @@ sim_qemu_gone(SimHost *host, gboolean fault, const char *why)
     }
     if (qemu->in_flight > 0)
         world.busy[SIM_META_SLOT] = FALSE; /* nobody waits for it any more */
+    /* Only in this model is one under way after Perform (write_at_the_last_moment()). */
+    if (world.plan.trailing && host->libvirt.state == VMF_LIBVIRT_PERFORMED)
+        world.sent[SIM_META_SLOT] = sim_server_metadata();
     qemu->cpus = FALSE;
     qemu->memory_here = FALSE;
     qemu->in_flight = 0;
