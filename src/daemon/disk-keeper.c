@@ -8,9 +8,11 @@
 #include "src/migrate/vm-disks.h"
 #include "src/vm/qemu-process.h"
 
-#define RETRY_FIRST_MS 20
-#define RETRY_LAST_MS  5000
-#define KILL_MS        10000
+#define RETRY_FIRST_MS  20
+#define RETRY_LAST_MS   5000
+#define KILL_MS         10000
+#define LAUNCH_FIRST_US 100000
+#define LAUNCH_LAST_US  (10 * G_USEC_PER_SEC)
 /* QEMU 7.2 connects again by itself after 1, 3, 7 … s, and errors each request until then. A guest
    that errors for longer is resumed ever more seldom. */
 #define RESUME_FIRST_US 20000
@@ -21,6 +23,7 @@
 static const char help_server[] = "see that the file server answers and lets this host's account "
                                   "open the VM's files; the VM then goes on by itself";
 static const char help_libvirt[] = "systemctl start libvirtd; the VM then goes on by itself";
+static const char help_log[] = "see its log, disk.log in the VM's folder below /run/vmferry";
 static const char help_fenced[] = "the VM belongs to the host that the message names; see: vmferry "
                                   "list on it";
 
@@ -41,10 +44,12 @@ typedef struct {
     gulong closed;
     gboolean told_end; /* its process has said that it ends */
     gboolean vm_ended;
-    gboolean io_error;                           /* the guest may have been paused by one */
-    gboolean working;                            /* in a thread of its own */
-    gboolean again;                              /* something has happened meanwhile */
-    gint64 came_up_at, resumed_at, resume_delay; /* its thread's */
+    gboolean io_error; /* the guest may have been paused by one */
+    gboolean working;  /* in a thread of its own */
+    gboolean again;    /* something has happened meanwhile */
+    /* its thread's */
+    gint64 came_up_at, resumed_at, resume_delay;
+    gint64 launch_delay; /* after it came up: it may die again and again */
     gchar *trouble;
     const char *help;
     gint64 since_us;
@@ -310,6 +315,8 @@ succeed(Watch *watch)
         return LATER;
     if (!is_active(info))
         return FORGET;
+    if (g_get_monotonic_time() < watch->came_up_at + watch->launch_delay)
+        return say(watch, LATER, help_log, "its disk process dies again and again", NULL);
     g_message("the disk process of '%s' has died: another one takes up its disks", info->name);
     g_mutex_lock(&watch->keeper->lock);
     watch->io_error = TRUE;
@@ -320,6 +327,7 @@ succeed(Watch *watch)
         return say(watch, LATER, help_server,
                    "its disk process has died, and another one cannot come up: ", error);
     watch->came_up_at = g_get_monotonic_time();
+    watch->launch_delay = CLAMP(watch->launch_delay * 2, LAUNCH_FIRST_US, LAUNCH_LAST_US);
     watch->resume_delay = 0;
     return LATER; /* look at it at once */
 }
@@ -410,6 +418,8 @@ care(Watch *watch)
         return end_foreign(watch, client, state);
     if (is_set(watch, &watch->vm_ended))
         return end_after_vm(watch);
+    if (state->gate == VMF_GATE_OPEN)
+        watch->launch_delay = 0;
     if (state->gate == VMF_GATE_OPEN && is_set(watch, &watch->io_error))
         return let_guest_go_on(watch);
     if (state->trouble[0])

@@ -284,16 +284,37 @@ test_signal_and_healing(void)
 }
 
 static void
+on_ending(GDBusConnection *connection, const char *sender, const char *path, const char *interface,
+          const char *signal, GVariant *parameters, gpointer heard)
+{
+    *(gboolean *)heard = TRUE;
+}
+
+/* Another connection than the one that orders it hears that it is meant to end. */
+static void
 test_quit(void)
 {
     Lab lab = lab_new();
     g_autoptr(GError) error = NULL;
+    gboolean heard = FALSE;
+    g_autoptr(GMainContext) context = g_main_context_new();
+    g_main_context_push_thread_default(context);
+    VmfDiskClient *other = vmf_disk_client_connect(lab.run_dir, VM, &error);
+    g_assert_no_error(error);
+    guint id = g_dbus_connection_signal_subscribe(
+        vmf_disk_client_connection(other), NULL, VMF_DISK_INTERFACE, "Ending", VMF_DISK_OBJECT_PATH,
+        NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_ending, &heard, NULL);
     g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
         vmf_disk_client_connection(lab.client), NULL, VMF_DISK_OBJECT_PATH, VMF_DISK_INTERFACE,
         "Quit", NULL, NULL, G_DBUS_CALL_FLAGS_NONE, 5000, NULL, &error);
     g_assert_no_error(error);
     while (atomic_load(&quits) == 0)
         g_usleep(1000);
+    while (!heard)
+        g_main_context_iteration(context, TRUE);
+    g_dbus_connection_signal_unsubscribe(vmf_disk_client_connection(other), id);
+    vmf_disk_client_unref(other);
+    g_main_context_pop_thread_default(context);
     lab_clear(&lab);
 }
 
