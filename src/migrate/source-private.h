@@ -51,6 +51,25 @@ gboolean vmf_source_enter(VmfSource *source, VmfState next, GError **error);
 /** vmf_source_enter_last() - a final state; a journal that cannot be written now gets it later */
 void vmf_source_enter_last(VmfSource *source, VmfState next);
 
+/* ---- source-setup.c ---- */
+
+/**
+ * vmf_source_set_up() - check the VM, reach the destination, have it judge and make room
+ * @prepare_cookie: (out): for Perform
+ */
+gboolean vmf_source_set_up(VmfSource *source, GBytes **prepare_cookie, GError **error);
+
+/** vmf_source_still_wanted() - FALSE with G_IO_ERROR_CANCELLED */
+gboolean vmf_source_still_wanted(VmfSource *source, GError **error);
+
+/** vmf_source_answered() - @ok of a call to the destination; @error is told in its name */
+gboolean vmf_source_answered(VmfSource *source, gboolean ok, GError **error);
+
+/** vmf_source_keep_phases_socket() - libvirt's connection outlives this process in the disk process */
+gboolean vmf_source_keep_phases_socket(VmfSource *source, GError **error);
+
+/* ---- source.c, source-verdict.c ---- */
+
 typedef enum {
     VMF_VERDICT_OURS,   /* this host is owner again, its gate open */
     VMF_VERDICT_THEIRS, /* the record names the destination */

@@ -124,7 +124,12 @@ do_perform(SimHost *host)
     job->state = VMF_LIBVIRT_PERFORMED;
     if (world.plan.trailing)
         write_at_the_last_moment(host);
-    return TRUE;
+    if (!host->qemu.broken[SIM_META_SLOT])
+        return TRUE;
+    job->state = VMF_LIBVIRT_IDLE; /* an image that cannot be written is not moved */
+    if (host->qemu.proc.alive)
+        sim_qemu_let_resume(host, "Perform failed");
+    return FALSE;
 }
 
 static gboolean
