@@ -112,7 +112,7 @@ vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
     SimHost *from = sim_host_of_context(context);
     SimHost *to = strcmp(fqdn, world.hosts[0].fqdn) == 0 ? &world.hosts[0] : &world.hosts[1];
     sim_travel(500);
-    if (world.peers_cut || !to->up || !to->vmferryd.alive || to->vmferryd.stopped) {
+    if (world.peers_cut || !to->up || !to->vmferryd.alive || to->vmferryd.stopped || !to->serves) {
         sim_travel(2000);
         g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "%s does not answer", fqdn);
         return NULL;

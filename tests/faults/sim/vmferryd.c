@@ -313,6 +313,7 @@ start_up(gpointer data)
         }
         sim_spawn(&host->vmferryd, sim_delay(1000), recover, move);
     }
+    host->serves = TRUE;
     if (open->len == 0)
         sim_spawn(&host->vmferryd, sim_delay(1000), reconcile, host);
 }
@@ -326,6 +327,7 @@ sim_vmferryd_start(SimHost *host)
     host->vmferryd.alive = TRUE;
     host->vmferryd.stopped = FALSE;
     host->n_incoming = 0;
+    host->serves = FALSE;
     sim_spawn(&host->vmferryd, 0, start_up, host);
     sim_spawn(&host->vmferryd, 0, sim_keeper, host);
 }

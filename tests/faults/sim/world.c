@@ -235,7 +235,7 @@ reset_host(int i)
     SimHost *host = &world.hosts[i];
     guint generation = 1;
     host->index = i;
-    host->up = TRUE;
+    host->up = host->serves = TRUE;
     g_snprintf(host->sid, sizeof host->sid, "S-1-5-21-1-2-3-110%d", i + 4);
     g_snprintf(host->account, sizeof host->account, "HV%d$", i + 1);
     g_snprintf(host->fqdn, sizeof host->fqdn, "hv%d.lab.test", i + 1);

@@ -139,6 +139,7 @@ typedef struct {
     guint boots;
 
     SimProc vmferryd;
+    gboolean serves; /* peers: after it has listed what is to be recovered */
     SimProc libvirtd;
     SimQemu qemu;
     SimLibvirtJob libvirt;
