@@ -162,7 +162,8 @@ class Judge:
         beat, where = scene.beating(), scene.where()
         outcome = "STUCK"
         if stuck:
-            violations.append(f"not in order {heal_s:.0f} s after the fault: {stuck}")
+            said_by_qemu = f"; QEMU says: {scene.qemu_status(where)}" if where else ""
+            violations.append(f"not in order {heal_s:.0f} s after the fault: {stuck}{said_by_qemu}")
         elif beat is None:
             outcome = "VM_DOWN"
         else:

@@ -135,13 +135,26 @@ class Scene:
         return True
 
     def what_they_do(self):
-        """Where every thread of both vmferryds is: for a move that stands still"""
+        """QEMU's own view of the guest, and where every thread of both vmferryds is: for what stands still"""
         text = []
         for box in self.hosts:
+            if box.qemu(self.guest):
+                text.append(f"==== QEMU on {box}: {self.qemu_status(box)}")
+                for words in ("info registers", "info lapic", "info block"):
+                    text.append(box.run("virsh", "qemu-monitor-command", "--hmp", self.guest.name, words,
+                                        check=False, timeout=20).stdout)
             stacks = box.run("gdb", "-p", box.service_pid("vmferryd"), "-batch", "-ex", "thread apply all bt 14",
                              check=False).stdout
             text.append(f"==== vmferryd on {box}\n{stacks}")
         return "\n".join(text)
+
+    def qemu_status(self, box):
+        """In QEMU's own words: "VM status: running" """
+        try:
+            return box.run("virsh", "qemu-monitor-command", "--hmp", self.guest.name, "info status",
+                           check=False, timeout=20).stdout.strip()
+        except subprocess.TimeoutExpired:
+            return "its monitor does not answer"
 
     def where(self):
         """The host that has its QEMU, or None"""
