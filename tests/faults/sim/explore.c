@@ -212,8 +212,8 @@ run_batch(const SimSpace *space, guint64 from, guint64 to)
     }
 }
 
-static double
-seconds(void)
+double
+sim_seconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -240,7 +240,7 @@ write_example(const Kind *kind, guint number)
 gboolean
 sim_explore(SimSpace *space, const char *what, gboolean report)
 {
-    double began = seconds();
+    double began = sim_seconds();
     memset(shared, 0, sizeof *shared);
     guint64 end = sim_space_size(space);
     for (guint64 at = space->from; at < end; at += BATCH * space->step) {
@@ -248,7 +248,7 @@ sim_explore(SimSpace *space, const char *what, gboolean report)
         if (space->stop_at_first && shared->violations)
             break;
     }
-    double took = seconds() - began;
+    double took = sim_seconds() - began;
     if (!report)
         return shared->violations == 0;
     printf("%s: %" G_GUINT64_FORMAT " schedules in %.1f s (%.0f/s), %" G_GUINT64_FORMAT

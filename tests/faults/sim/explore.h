@@ -5,6 +5,9 @@
 
 /* Running schedules by the thousand, in child processes, and telling what was found. */
 
+/** sim_seconds() - of the real clock, which the simulated one has replaced elsewhere */
+double sim_seconds(void);
+
 void sim_explore_init(const char *out_folder);
 
 /** sim_explore() - Returns: %TRUE: no violation. @report: print what was found */
