@@ -8,6 +8,7 @@
 #include "src/migrate/check.h"
 #include "src/migrate/peer-link.h"
 #include "src/migrate/take-over.h"
+#include "src/migrate/waiting.h"
 
 #define JOBS_AT_MOST 1000
 
@@ -124,13 +125,28 @@ on_migrate(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm, 
     return TRUE;
 }
 
+/* Of a move that comes to this host, or that a vmferryd before this one began: it has no job. */
+static void
+add_waiting(const VmfJournalEntry *entry, GVariantDict *out)
+{
+    g_autoptr(GPtrArray) waiting = vmf_waiting_list();
+    for (guint i = 0; i < waiting->len; i++) {
+        const VmfWaiting *one = waiting->pdata[i];
+        if (g_ascii_strcasecmp(one->uuid, entry->vm_uuid) == 0)
+            g_variant_dict_insert(out, "waiting-for", "s", one->what);
+    }
+}
+
 /* What only a move under way has. */
 static void
 add_live_facts(VmfDaemon *daemon, const VmfJournalEntry *entry, GVariantDict *out)
 {
     g_autoptr(VmfJob) job = vmf_job_table_find(daemon->jobs, entry->job);
-    if (job == NULL)
+    if (job == NULL) {
+        if (!vmf_state_is_final(entry->state))
+            add_waiting(entry, out);
         return;
+    }
     g_auto(VmfJobView) view = {0};
     vmf_job_look(job, &view);
     if (view.outcome != VMF_OUTCOME_NONE)

@@ -29,8 +29,10 @@ runs_here(VmfIncoming *incoming)
             return FALSE;
         if (info == NULL && g_error_matches(error, VMF_ERROR, VMF_ERROR_CONFIG))
             return FALSE;
-        g_message("'%s': waiting for libvirt to say whether it runs: %s", incoming->name,
-                  error ? error->message : vmf_vm_state_name(info->state));
+        g_autofree gchar *what = g_strdup_printf("for libvirt to say that it runs: %s",
+                                                 error ? error->message
+                                                       : vmf_vm_state_name(info->state));
+        vmf_incoming_say_waiting(incoming, what);
         g_usleep((gulong)wait_ms * 1000);
     }
 }
@@ -122,6 +124,7 @@ succeed(VmfIncoming *incoming)
 {
     g_autoptr(GError) error = NULL;
     set_flag(incoming, &incoming->running);
+    vmf_incoming_say_waiting(incoming, NULL);
     vmf_fault_point("destination.resume.end");
     keep_definition(incoming);
     vmf_incoming_enter_last(incoming, VMF_STATE_RUNNING);
@@ -275,6 +278,7 @@ vmf_incoming_complete(gpointer data)
     } else {
         fail(incoming, g_steal_pointer(&error));
     }
+    vmf_incoming_say_waiting(incoming, NULL);
     vmf_incoming_unsubscribe(incoming);
     /* The object is remembered for a source that asks late; a megabyte of buffers is not. */
     g_mutex_lock(&incoming->lock);

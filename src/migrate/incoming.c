@@ -211,8 +211,6 @@ vmf_incoming_enter_last(VmfIncoming *incoming, VmfState next)
 void
 vmf_incoming_say_waiting(VmfIncoming *incoming, const char *what)
 {
-    if (what)
-        g_message("'%s' from %s: %s", incoming->name, incoming->peer_fqdn, what);
     vmf_waiting_set(incoming->uuid, incoming->name, what);
 }
 

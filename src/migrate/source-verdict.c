@@ -90,7 +90,6 @@ static void
 keep_waiting(VmfSource *source, const GError *why, guint *wait_ms)
 {
     const char *text = why ? why->message : "the owner record";
-    g_message("'%s' stays as it is: %s", source->name, text);
     vmf_job_set_waiting(source->job, text);
     vmf_source_back_off(wait_ms);
 }

@@ -127,7 +127,6 @@ vmf_source_resume_here(VmfSource *source, GError **error)
             g_propagate_error(error, g_steal_pointer(&local));
             return FALSE;
         }
-        g_message("'%s' stays paused: %s", source->name, local->message);
         vmf_job_set_waiting(source->job, local->message);
     }
 }
@@ -184,8 +183,7 @@ undefine(VmfSource *source, GError **error)
             g_propagate_error(error, g_steal_pointer(&local));
             return FALSE;
         }
-        g_message("'%s' has left; its definition here stays for now: %s", source->name,
-                  local->message);
+        g_prefix_error(&local, "its definition here stays for now: ");
         vmf_job_set_waiting(source->job, local->message);
     }
 }

@@ -38,6 +38,11 @@ vmf_waiting_set(const char *uuid, const char *name, const char *what)
     if (all == NULL)
         all = g_ptr_array_new_with_free_func(waiting_free);
     guint at = find(uuid);
+    const char *before = at < all->len ? ((VmfWaiting *)all->pdata[at])->what : NULL;
+    if (what && g_strcmp0(what, before) != 0)
+        g_message("'%s' waits: %s", name, what);
+    else if (what == NULL && before)
+        g_message("'%s' waits no more", name);
     if (at == all->len && what)
         g_ptr_array_add(all, waiting_new(uuid, name, what, g_get_real_time()));
     else if (at < all->len && what == NULL)

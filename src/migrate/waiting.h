@@ -14,7 +14,7 @@ typedef struct {
     gint64 since_us; /* Unix time: when this VM began to wait, for whatever */
 } VmfWaiting;
 
-/** vmf_waiting_set() - @what NULL: the VM waits for nothing (any more) */
+/** vmf_waiting_set() - @what NULL: the VM waits for nothing (any more). Logs what is new, once */
 void vmf_waiting_set(const char *uuid, const char *name, const char *what);
 
 /** vmf_waiting_list() - Returns: (transfer full) (element-type VmfWaiting): who waits the longest first */

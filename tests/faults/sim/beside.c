@@ -50,6 +50,7 @@ vmf_job_enter_stage(VmfJob *job, VmfStage stage)
 void
 vmf_job_set_waiting(VmfJob *job, const char *waiting_for)
 {
+    vmf_waiting_set(SIM_VM, SIM_NAME, waiting_for);
 }
 
 void
@@ -268,6 +269,8 @@ vmf_vm_disks_to_text(const VmfDomainDisk *const *disks, guint n_disks)
 void
 vmf_waiting_set(const char *uuid, const char *name, const char *what)
 {
+    if (what)
+        sim_trace("  hv%d waits: %s", sim_current_proc()->host + 1, what);
 }
 
 gchar *
