@@ -79,7 +79,7 @@ sim_libvirt_run_hook(SimHost *host)
 {
     if (!host->libvirtd.alive)
         libvirt.hook_pending[host->index] = TRUE;
-    else if (host->vmferryd.alive)
+    else if (host->vmferryd.alive && host->serves) /* else the hook fails */
         sim_spawn(&host->vmferryd, sim_delay(300), hook, host);
 }
 
