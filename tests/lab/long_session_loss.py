@@ -9,6 +9,7 @@ import time
 
 from labkit import report as move_report
 from labkit.lab import until
+from labkit.moves import move
 from test_session_loss import all_found_again, goes_on, guest, held_and_made_good, smbd_of, state_of  # noqa: F401
 
 MOVES = 20
@@ -57,6 +58,8 @@ def test_20_moves_while_smbd_restarts(lab, hv1, hv2, guest):
     all_found_again(lab, guest)
     assert guest.observe(1)[-1].boot == boot
     assert guest.where().name == here.name
+    if here is not hv1:
+        move(hv2, guest, hv1)
     status = guest.tell("status")
     print(f"{MOVES} moves in {time.monotonic() - began:.0f} s, {restarts.count} restarts: {moved} moved, "
           f"{MOVES - moved} stayed {stayed}; records {status['vda.written']}, {status['vdb.written']}")

@@ -84,7 +84,7 @@ def test_killed_under_load(lab, hv1, guest):
     """Some die with a write under way: then the quarantine is waited for"""
     with unharmed(lab, guest):
         guest.tell("records", "500")
-        for _ in range(8):
+        for _ in range(5):
             time.sleep(random.uniform(0.2, 0.6))    # the moment of the fault
             kill_disks(hv1, guest)
             gate_opens(hv1, guest, QUARANTINE_S + HEALED_S)

@@ -21,7 +21,7 @@ DEAD_CLIENT_S = 3   # as the lab's smb.conf says
 HEALED_S = 20
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def guest(lab, hv1):
     found = lab.create_guest("held", disks=("raw:64M", "qcow2:64M"), on=hv1)
     found.made = time.time() * 1e6      # a guest of that name may have been deleted before
@@ -72,20 +72,16 @@ def held_and_made_good(lab, guest):
 
 def test_smbd_child_killed(lab, hv1, guest):
     with held_and_made_good(lab, guest):
-        for _ in range(3):
-            killed = smbd_of(lab, hv1)
-            assert killed
-            lab.host("fs1").run("kill", "-KILL", *killed)
-            for pid in killed:
-                lab.smbd_log().process_killed(pid)
-            goes_on(guest)
+        killed = smbd_of(lab, hv1)
+        assert killed
+        lab.host("fs1").run("kill", "-KILL", *killed)
+        for pid in killed:
+            lab.smbd_log().process_killed(pid)
 
 
 def test_smbd_restarted(lab, hv1, guest):
     with held_and_made_good(lab, guest):
-        for _ in range(2):
-            lab.host("fs1").service("restart", "smbd")
-            goes_on(guest)
+        lab.host("fs1").service("restart", "smbd")
 
 
 @pytest.mark.parametrize("seconds", [1, DEAD_CLIENT_S + 4])
