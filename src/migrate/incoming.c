@@ -439,13 +439,15 @@ names_another(VmfIncoming *incoming)
 }
 
 /*
- * A claim that was not answered may have been written: only the record knows. Asked until it
- * answers, since "aborted" here while the record names this host would leave the VM to nobody.
+ * A claim that was not answered, or whose record cannot be read afterwards, may have been written:
+ * only the record knows. Asked until it answers, since "aborted" here while the record names this
+ * host would leave the VM to nobody.
  */
 static gboolean
 did_commit(VmfIncoming *incoming, const GError *why)
 {
-    if (!g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE))
+    gboolean unreadable = g_error_matches(why, VMF_ERROR, VMF_ERROR_PROTOCOL);
+    if (!g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE) && !unreadable)
         return FALSE;
     for (guint wait_ms = 100;; wait_ms = MIN(wait_ms * 2, 5000)) {
         g_autoptr(GError) error = NULL;
@@ -453,7 +455,7 @@ did_commit(VmfIncoming *incoming, const GError *why)
             vmf_incoming_say_waiting(incoming, NULL);
             return TRUE;
         }
-        if (g_error_matches(error, VMF_ERROR, VMF_ERROR_BUSY) && names_another(incoming)) {
+        if (!g_error_matches(error, VMF_ERROR, VMF_ERROR_UNREACHABLE) && names_another(incoming)) {
             vmf_incoming_say_waiting(incoming, NULL);
             return FALSE;
         }

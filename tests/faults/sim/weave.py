@@ -59,8 +59,8 @@ RULES = [
        "    for (guint wait_ms = VMF_RETRY_FIRST_MS;;) {\n        g_autoptr(GError) error = NULL;\n"
        "        VmfOwnerRecord record;")]),
     ("did-commit", "a claim whose answer was lost is asked about, not taken for failed",
-     [("src/migrate/incoming.c", "    if (!g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE))\n        return FALSE;",
-       "    if (OFF || !g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE))\n        return FALSE;")]),
+     [("src/migrate/incoming.c", "    if (!g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE) && !unreadable)\n",
+       "    if (OFF || (!g_error_matches(why, VMF_ERROR, VMF_ERROR_UNREACHABLE) && !unreadable))\n")]),
     ("no-abort-after-commit", "the destination refuses an abort once the record names it",
      [("src/migrate/incoming.c", "    if (is_committed(state)) {", "    if (!OFF && is_committed(state)) {")]),
     ("stale-grant", "a Grant that comes out of turn is refused",
