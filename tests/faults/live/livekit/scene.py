@@ -267,12 +267,17 @@ class Scene:
             time.sleep(0.05)
 
     def start_again(self):
-        """It is down, and everything is in order: it can be started where its definition is"""
+        """It is down, and everything is in order: it can be started where its definition is; and from the
+        share's copy where the host that was to keep it has died before it could"""
         for box in self.hosts:
             names = box.run("virsh", "-q", "list", "--all", "--name", check=False).stdout.split()
             if self.guest.name not in names:
                 continue
             if box.run("virsh", "-q", "start", self.guest.name, check=False).returncode == 0:
+                until(lambda: self.settled(0) is None, 60, lambda: self.settled(0))
+                return True
+        for box in self.hosts:
+            if box.run("vmferry", "recover", self.guest.name, check=False, timeout=90).returncode == 0:
                 until(lambda: self.settled(0) is None, 60, lambda: self.settled(0))
                 return True
         return False
