@@ -182,6 +182,7 @@ typedef struct {
     guint64 qemu_ids;
     gint64 write_gap;
     gboolean struck[SIM_N_FAULTS];
+    gboolean copy_lost;   /* a host that lost its power held a copy of the guest's memory */
     gboolean memory_lost; /* a fault ended the last process that held the guest's memory */
     guint64 writes_acked;
 
