@@ -147,7 +147,12 @@ def _freeze_smbd_children(scene, box):
 
 
 def _restart_smbd(scene, box):
+    """Until the last process of the old one has gone: a child may serve on for a while"""
+    before = _smbd_pids(scene)
     scene.fs.service("restart", "smbd")
+    deadline = time.monotonic() + 10
+    while any(scene.fs.alive(pid) for pid in before) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _freeze_smbd(scene, box):

@@ -52,12 +52,11 @@ class Trial:
 
     def _verdict(self, paused, healed):
         scene = self.scene
-        beat = scene.beating()
-        records = beat.records if beat else (scene.follower.beats or [scene.first])[-1].records
+        last = (scene.follower.poll() or [scene.first])[-1]
         limit = self.fault.heals_within
         since = None            # in order, without a break
         while True:
-            why, now = scene.settled(records), time.monotonic()
+            why, now = scene.settled(last), time.monotonic()
             since = None if why else since or now
             if now - healed > max(limit, LONGEST_S) or (since and now - since > STEADY_S):
                 break

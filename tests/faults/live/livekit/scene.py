@@ -115,13 +115,16 @@ class Scene:
                          f"QEMU is on {qemus[0]}")
         return found
 
-    def settled(self, records_after):
-        """None, or why not: one guest that writes records, one owner, no move; or no guest at all"""
+    def settled(self, since=None):
+        """None, or why not: one guest that writes records, one owner, no move; or no guest at all
+
+        @since: a heartbeat, whose records are written; a boot counts them anew
+        """
         found = self.left_overs()
         if found:
             return "; ".join(found)
         beat = self.beating()
-        if beat and beat.records <= records_after:
+        if beat and beat.records <= (since.records if since and since.boot == beat.boot else 0):
             return "the guest writes no records"
         return None
 
@@ -253,12 +256,12 @@ class Scene:
             return
         self.make_anew()
         if not self._is_clean(20):
-            raise RuntimeError(f"the lab cannot be made clean: {self.settled(0)}")
+            raise RuntimeError(f"the lab cannot be made clean: {self.settled()}")
 
     def _is_clean(self, seconds):
         deadline = time.monotonic() + seconds
         while True:
-            if self.where() and self.settled(0) is None:
+            if self.where() and self.settled() is None:
                 return True
             if not any(self.left_overs()) and self.where() is None:
                 return self.start_again()
@@ -274,11 +277,11 @@ class Scene:
             if self.guest.name not in names:
                 continue
             if box.run("virsh", "-q", "start", self.guest.name, check=False).returncode == 0:
-                until(lambda: self.settled(0) is None, 60, lambda: self.settled(0))
+                until(lambda: self.settled() is None, 60, lambda: self.settled())
                 return True
         for box in self.hosts:
             if box.run("vmferry", "recover", self.guest.name, check=False, timeout=90).returncode == 0:
-                until(lambda: self.settled(0) is None, 60, lambda: self.settled(0))
+                until(lambda: self.settled() is None, 60, lambda: self.settled())
                 return True
         return False
 
