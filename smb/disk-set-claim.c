@@ -243,6 +243,7 @@ vmf_disk_set_claim(VmfDiskSet *set, const VmfOwnerExpect *expected, const VmfOwn
     set->last_epoch = next->epoch;
     vmf_disk_set_write_ledger(set, gate.state == VMF_GATE_OPEN ? next->epoch : 0, 0);
     vmf_gate_own(set->gate, next->epoch, claim.continuous);
+    vmf_disk_set_say(set, NULL); /* what kept the session away while the gate was closed is over */
     vmf_disk_set_plan_tidying(set);
     vmf_disk_set_note_change(set);
     if (times != NULL)
