@@ -114,8 +114,10 @@ class Judge:
         self.boots = list(dict.fromkeys(beat.boot for beat in beats))
         self.last = next((b for b in reversed(beats) if b.boot == self.boots[0]), None) if beats else None
 
-    def _is_fair(self, reported, outcome, point):
+    def _is_fair(self, fault, reported, outcome, point):
         """What the command said is what came of it, or was so when it said it"""
+        if fault.name == "moved-back" and reported == "RUNS_ON_DST":
+            return True         # and the other move has brought it back
         if outcome == "VM_DOWN" and reported == "RUNS_ON_DST":
             return self._ran_on(self.scene.destination)
         if outcome == "VM_DOWN" and str(point) == "setup.start":
@@ -170,7 +172,7 @@ class Judge:
             outcome = "CONTINUES_ON_SRC" if where is scene.source else "RUNS_ON_DST"
         violations += self._consequences(fault, point, side, outcome)
         reported = reported_outcome(said)
-        if reported and outcome != "STUCK" and not self._is_fair(reported, outcome, point):
+        if reported and outcome != "STUCK" and not self._is_fair(fault, reported, outcome, point):
             violations.append(f"the command said {reported}")
         return Verdict(outcome, paused, self.silent_ms, heal_s, reported, violations)
 
