@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/disk-client.h"
 
+#include "smb/unprivileged.h"
 #include "src/base/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -165,37 +164,12 @@ static gchar **
 make_environment(const VmfDiskLaunch *launch)
 {
     const char *run_dir = launch->run_dir != NULL ? launch->run_dir : DEFAULT_RUN_DIR;
-    g_autofree gchar *own = g_build_filename(run_dir, "smb.cc", NULL);
-    g_autofree gchar *cache = g_strconcat("FILE:", launch->ccache != NULL ? launch->ccache : own,
-                                          NULL);
-    const char *krb5_config = g_getenv("KRB5_CONFIG");
-    gchar **environment = NULL;
-    environment = g_environ_setenv(environment, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin", TRUE);
-    environment = g_environ_setenv(environment, "LC_ALL", "C.UTF-8", TRUE);
-    environment = g_environ_setenv(environment, "KRB5CCNAME", cache, TRUE);
+    gchar **environment = vmf_unprivileged_environment(launch->ccache, run_dir);
     /* A host runs hundreds of them: large buffers go back to the kernel, and there is one heap. */
     environment = g_environ_setenv(environment, "MALLOC_ARENA_MAX", "1", TRUE);
     environment = g_environ_setenv(environment, "MALLOC_MMAP_THRESHOLD_", "131072", TRUE);
     environment = g_environ_setenv(environment, "MALLOC_TRIM_THRESHOLD_", "131072", TRUE);
-    if (krb5_config != NULL)
-        environment = g_environ_setenv(environment, "KRB5_CONFIG", krb5_config, TRUE);
     return environment;
-}
-
-/* In the child, between fork and exec: only what is safe there. */
-static void
-become_user(gpointer data)
-{
-    const VmfDiskLaunch *launch = data;
-    umask(0077);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        _exit(126);
-    if (geteuid() == launch->run_uid && getegid() == launch->run_gid)
-        return;
-    if (setgroups(0, NULL) != 0 ||
-        setresgid(launch->run_gid, launch->run_gid, launch->run_gid) != 0 ||
-        setresuid(launch->run_uid, launch->run_uid, launch->run_uid) != 0)
-        _exit(126);
 }
 
 static gboolean
@@ -204,13 +178,14 @@ spawn(Start *start, GPid *child, GError **error)
     const VmfDiskLaunch *launch = start->launch;
     g_autoptr(GPtrArray) argv = make_arguments(start);
     g_auto(GStrv) environment = make_environment(launch);
+    VmfUnprivileged user = {launch->run_uid, launch->run_gid};
     g_autoptr(GError) cause = NULL;
     const gint sources[] = {start->ready_write, start->lock_fd};
     const gint targets[] = {READY_FD, LOCK_FD};
 
     if (g_spawn_async_with_pipes_and_fds(
             "/", (const gchar *const *)argv->pdata, (const gchar *const *)environment,
-            G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH, become_user, (gpointer)launch, -1,
+            G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH, vmf_unprivileged_become, &user, -1,
             start->log_fd, start->log_fd, sources, targets, G_N_ELEMENTS(sources), child, NULL,
             NULL, NULL, &cause))
         return TRUE;

@@ -2,51 +2,19 @@
 #include "smb/probe-process.h"
 
 #include "smb/share-probe-wire.h"
+#include "smb/unprivileged.h"
 #include "src/base/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
-#include <grp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define DEFAULT_RUN_DIR "/run/vmferry"
-
-/* In the child, between fork and exec: only what is safe there. */
-static void
-become_user(gpointer data)
-{
-    const VmfShareProbe *probe = data;
-    umask(0077);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        _exit(126);
-    if (geteuid() == probe->run_uid && getegid() == probe->run_gid)
-        return;
-    if (setgroups(0, NULL) != 0 || setresgid(probe->run_gid, probe->run_gid, probe->run_gid) != 0 ||
-        setresuid(probe->run_uid, probe->run_uid, probe->run_uid) != 0)
-        _exit(126);
-}
-
-static gchar **
-make_environment(const VmfShareProbe *probe, const char *run_dir)
-{
-    g_autofree gchar *own = g_build_filename(run_dir, "smb.cc", NULL);
-    g_autofree gchar *cache = g_strconcat("FILE:", probe->ccache != NULL ? probe->ccache : own,
-                                          NULL);
-    const char *krb5_config = g_getenv("KRB5_CONFIG");
-    gchar **environment = NULL;
-    environment = g_environ_setenv(environment, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin", TRUE);
-    environment = g_environ_setenv(environment, "LC_ALL", "C.UTF-8", TRUE);
-    environment = g_environ_setenv(environment, "KRB5CCNAME", cache, TRUE);
-    if (krb5_config != NULL)
-        environment = g_environ_setenv(environment, "KRB5_CONFIG", krb5_config, TRUE);
-    return environment;
-}
 
 static int
 request_file(GVariant *request, GError **error)
@@ -95,7 +63,8 @@ run_in(const VmfShareProbe *probe, const VmfProbeCall *call, const char *run_dir
        const char *folder, GError **error)
 {
     gint64 deadline_us = g_get_monotonic_time() + (gint64)call->timeout_ms * 1000;
-    g_auto(GStrv) environment = make_environment(probe, run_dir);
+    g_auto(GStrv) environment = vmf_unprivileged_environment(probe->ccache, run_dir);
+    VmfUnprivileged user = {probe->run_uid, probe->run_gid};
     const char *argv[] = {probe->program != NULL ? probe->program : VMF_SHARE_PROBE, folder,
                           call->mode, NULL};
     g_autoptr(GError) cause = NULL;
@@ -104,8 +73,9 @@ run_in(const VmfShareProbe *probe, const VmfProbeCall *call, const char *run_dir
     if (in < 0)
         return NULL;
     gboolean started = g_spawn_async_with_pipes_and_fds(
-        "/", argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD, become_user,
-        (gpointer)probe, in, -1, -1, NULL, NULL, 0, &child, NULL, &out, NULL, &cause);
+        "/", argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD,
+        vmf_unprivileged_become, &user, in, -1, -1, NULL, NULL, 0, &child, NULL, &out, NULL,
+        &cause);
     close(in);
     if (!started) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "'%s' cannot be started: %s", argv[0],

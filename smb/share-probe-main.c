@@ -472,19 +472,26 @@ answer_all(Probe *probe, GVariant *request, int clear)
 }
 
 static gboolean
+begin(Probe *probe, const char *folder, GError **error)
+{
+    if (!vmf_smbc_configure(folder, FALSE, error))
+        return FALSE;
+    probe->context = make_context(probe, VMF_SMBC_SEALED);
+    if (probe->context != NULL)
+        return TRUE;
+    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "libsmbclient makes no context: %s",
+                g_strerror(errno));
+    return FALSE;
+}
+
+static gboolean
 find_all(const char *folder, int out, GError **error)
 {
     Probe probe = {.shares = NULL};
     g_autoptr(GVariant)
         request = vmf_probe_read(STDIN_FILENO, VMF_FIND_REQUEST, VMF_PROBE_REQUEST_MAX, 0, error);
-    if (request == NULL || !vmf_smbc_configure(folder, FALSE, error))
+    if (request == NULL || !begin(&probe, folder, error))
         return FALSE;
-    probe.context = make_context(&probe, VMF_SMBC_SEALED);
-    if (probe.context == NULL) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "libsmbclient makes no context: %s",
-                    g_strerror(errno));
-        return FALSE;
-    }
     g_autoptr(GVariant) answer = vmf_share_find_scan(probe.context, request);
     return vmf_probe_write(out, answer, error);
 }
@@ -500,14 +507,8 @@ probe_all(const char *folder, int out, GError **error)
     gboolean ask_clear;
     g_variant_get_child(request, 1, "b", &ask_clear);
     int clear = ask_clear ? start_child(request, folder, out) : NOT_ASKED;
-    if (!vmf_smbc_configure(folder, FALSE, error))
+    if (!begin(&probe, folder, error))
         return FALSE;
-    probe.context = make_context(&probe, VMF_SMBC_SEALED);
-    if (probe.context == NULL) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "libsmbclient makes no context: %s",
-                    g_strerror(errno));
-        return FALSE;
-    }
     g_autoptr(GVariant) answer = answer_all(&probe, request, clear);
     return vmf_probe_write(out, answer, error);
 }

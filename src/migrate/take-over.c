@@ -23,7 +23,6 @@ typedef struct {
     VmfDomain *domain;
     VmfDiskClient *disks;
     guint dead_client_s, quarantine_s; /* as the shares' rules say */
-    gint64 claimed_after_ms;
 } TakeOver;
 
 static void
@@ -216,14 +215,12 @@ claim(TakeOver *job, const VmfOwnerRecord *record, GError **error)
                                                record->owner_account);
     VmfOwnerExpect expected = {record->owner_sid, record->epoch};
     VmfOwnerNext next = {.epoch = record->epoch + 1, .state = VMF_OWNER_OWNED, .reason = reason};
-    gint64 began = g_get_monotonic_time();
-    gint64 until = began + (job->dead_client_s + DEAD_CLIENT_MARGIN_S) * G_USEC_PER_SEC;
+    gint64 until = g_get_monotonic_time() +
+                   (job->dead_client_s + DEAD_CLIENT_MARGIN_S) * G_USEC_PER_SEC;
     for (gboolean told = FALSE;; told = TRUE) {
         g_autoptr(GError) local = NULL;
-        if (vmf_disk_client_claim(job->disks, &expected, &next, CLAIM_TRY_MS, NULL, &local)) {
-            job->claimed_after_ms = (g_get_monotonic_time() - began) / 1000;
+        if (vmf_disk_client_claim(job->disks, &expected, &next, CLAIM_TRY_MS, NULL, &local))
             return TRUE;
-        }
         if (!g_error_matches(local, VMF_ERROR, VMF_ERROR_BUSY)) {
             g_propagate_error(error, g_steal_pointer(&local));
             return FALSE;

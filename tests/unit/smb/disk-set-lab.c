@@ -206,3 +206,19 @@ wait_until_waiting(const Lab *lab, guint host, guint n)
         g_usleep(200);
     }
 }
+
+static GLogWriterOutput
+quiet(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
+{
+    return level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL)
+               ? g_log_writer_default(level, fields, n, data)
+               : G_LOG_WRITER_HANDLED;
+}
+
+void
+lab_begin(int *argc, char ***argv)
+{
+    g_test_init(argc, argv, NULL);
+    g_log_set_writer_func(quiet, NULL, NULL); /* troubles are meant here */
+    g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
+}

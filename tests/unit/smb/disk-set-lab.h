@@ -71,3 +71,6 @@ int write_now(const Lab *lab, guint host, guint disk, guint block, guint8 value)
 int read_now(const Lab *lab, guint host, guint disk, guint block);
 /* until @n requests of @host wait */
 void wait_until_waiting(const Lab *lab, guint host, guint n);
+
+/** lab_begin() - g_test_init(), and warnings are meant: errors and critical ones end the test */
+void lab_begin(int *argc, char ***argv);

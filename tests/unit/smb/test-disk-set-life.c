@@ -226,20 +226,10 @@ test_random_life(void)
     g_cond_clear(&world.changed);
 }
 
-static GLogWriterOutput
-quiet(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
-{
-    return level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL)
-               ? g_log_writer_default(level, fields, n, data)
-               : G_LOG_WRITER_HANDLED;
-}
-
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    g_log_set_writer_func(quiet, NULL, NULL); /* troubles are meant here */
-    g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
+    lab_begin(&argc, &argv);
     g_test_add_func("/disk-set/random-life/no-write-lost", test_random_life);
     return g_test_run();
 }

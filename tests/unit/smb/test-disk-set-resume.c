@@ -250,20 +250,10 @@ test_ledger_file(void)
     g_assert_cmpint(g_rmdir(folder), ==, 0);
 }
 
-static GLogWriterOutput
-quiet(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
-{
-    return level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL)
-               ? g_log_writer_default(level, fields, n, data)
-               : G_LOG_WRITER_HANDLED;
-}
-
 int
 main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    g_log_set_writer_func(quiet, NULL, NULL); /* troubles are meant here */
-    g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
+    lab_begin(&argc, &argv);
     g_test_add_func("/disk-set/resume/idle", test_idle);
     g_test_add_func("/disk-set/resume/untouched", test_untouched);
     g_test_add_func("/disk-set/resume/write-under-way", test_busy);
