@@ -67,6 +67,19 @@ entry_sid(const VmfLdapEntry *entry, GError **error)
     return sid;
 }
 
+/* 100 ns since 1601; nought and the largest number are both "never" (MS-ADA1 2.2) */
+gint64
+vmf_directory_expiry(const char *account_expires)
+{
+    const gint64 to_1970 = G_GINT64_CONSTANT(11644473600), units = 10000000;
+    gint64 when = 0;
+    if (account_expires == NULL)
+        return 0;
+    if (!g_ascii_string_to_signed(account_expires, 10, 0, G_MAXINT64, &when, NULL))
+        return -1;
+    return when == 0 || when == G_MAXINT64 ? 0 : MAX(when / units - to_1970, 1);
+}
+
 static VmfComputer *
 read_computer(const VmfLdapEntry *entry, GError **error)
 {
@@ -86,6 +99,12 @@ read_computer(const VmfLdapEntry *entry, GError **error)
     computer->sid = entry_sid(entry, error);
     if (computer->sid == NULL)
         return NULL;
+    computer->expires = vmf_directory_expiry(vmf_ldap_entry_text(entry, "accountExpires"));
+    if (computer->expires < 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "the directory gives '%s' an accountExpires that is no number", entry->dn);
+        return NULL;
+    }
     computer->dn = g_strdup(entry->dn);
     computer->account = g_strdup(account);
     computer->fqdn = fqdn ? g_ascii_strdown(fqdn, -1) : NULL;
@@ -96,8 +115,8 @@ read_computer(const VmfLdapEntry *entry, GError **error)
     return g_steal_pointer(&computer);
 }
 
-static const char *const computer_attributes[] = {"sAMAccountName", "dNSHostName", "objectSid",
-                                                  "userAccountControl", NULL};
+static const char *const computer_attributes[] = {
+    "sAMAccountName", "dNSHostName", "objectSid", "userAccountControl", "accountExpires", NULL};
 
 /* tokenGroups is computed by the server for each base search: nested groups and the primary one. */
 static gboolean

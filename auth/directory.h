@@ -30,6 +30,8 @@ typedef struct _VmfDirectory VmfDirectory;
  * @uac:         userAccountControl (MS-ADTS 2.2.16), VMF_UAC_…
  * @enabled:     VMF_UAC_DISABLED is not set
  * @workstation: VMF_UAC_WORKSTATION is set
+ * @expires:     accountExpires (MS-ADA1 2.2): when it is good no more, unix seconds; 0: never. Shown
+ *               to whoever may see userAccountControl: both are of one property set
  * @group_sids:  (element-type utf8): tokenGroups: all groups, nested ones too, and the primary
  *               group; empty in the results of vmf_directory_group_computers()
  */
@@ -41,6 +43,7 @@ typedef struct {
     guint32 uac;
     gboolean enabled;
     gboolean workstation;
+    gint64 expires;
     GPtrArray *group_sids;
 } VmfComputer;
 
@@ -95,6 +98,9 @@ vmf_directory_group_computers(VmfDirectory *directory, const char *group_sid, GE
  * Returns: (transfer full): "S-1-5-21-a-b-c", or %NULL and the errors of vmf_directory_computer().
  */
 gchar *vmf_directory_domain_sid(VmfDirectory *directory, GError **error);
+
+/** vmf_directory_expiry() - unix seconds of an accountExpires; 0: never, also for %NULL; -1: no number */
+gint64 vmf_directory_expiry(const char *account_expires);
 
 /**
  * vmf_directory_server() - the domain controller that answered last

@@ -193,6 +193,12 @@ judge_state(const VmfPeerIdentity *peer, const VmfPeerFacts *facts, GError **err
                     "the computer account '%s' is disabled; enable it in the directory (samba-tool "
                     "user enable '%s', Enable-ADAccount '%s')",
                     computer->account, computer->account, computer->account);
+    if (computer->expires != 0 && facts->now >= computer->expires)
+        return deny(
+            error, peer, me,
+            "the computer account '%s' has expired; give it a later end or none in the "
+            "directory (samba-tool user setexpiry '%s' --noexpiry, Clear-ADAccountExpiration)",
+            computer->account, computer->account);
     if (by_ticket && (peer->pac_uac & VMF_PAC_UAC_DISABLED))
         return deny(error, peer, me,
                     "its ticket is from when the computer account '%s' was disabled; that host "
@@ -262,7 +268,8 @@ vmf_peer_judge(const VmfPeerIdentity *peer, const VmfHostIdentity *me, const cha
         return FALSE;
     }
 
-    const VmfPeerFacts facts = {me, mine->sid, domain_sid, group_sid, group, found};
+    const VmfPeerFacts facts = {
+        me, mine->sid, domain_sid, group_sid, group, found, g_get_real_time() / G_USEC_PER_SEC};
     if (!vmf_peer_judge_facts(peer, &facts, error))
         return FALSE;
     if (computer)

@@ -73,6 +73,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPeerIdentity, vmf_peer_identity_free)
  * @group_sid:  SID of the allowed group
  * @group_name: how messages call the group; %NULL: by its SID
  * @computer:   the peer's account; %NULL when the directory has none
+ * @now:        unix seconds, for an account with an end
  */
 typedef struct {
     const VmfHostIdentity *me;
@@ -81,6 +82,7 @@ typedef struct {
     const char *group_sid;
     const char *group_name;
     const VmfComputer *computer;
+    gint64 now;
 } VmfPeerFacts;
 
 /**
@@ -97,7 +99,7 @@ vmf_peer_judge_ticket(const VmfPeerIdentity *peer, const VmfHostIdentity *me, GE
  * vmf_peer_judge_facts() - all rules of design/security.md, pure
  *
  * Same realm, no transited realm; the name ends in '$'; AES keys; not forwarded, delegated or S4U; a
- * workstation trust account of our domain, enabled, the same one in ticket and directory; in the allowed
+ * workstation trust account of our domain, enabled and not expired, the same one in ticket and directory; in the allowed
  * group by SID, in the PAC (of a ticket) and in the directory; not this host.
  *
  * Returns: %TRUE, or %FALSE and VMF_ERROR_DENIED naming the peer, the first rule broken and the cure.

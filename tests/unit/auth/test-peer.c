@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define SID(rid) FORGED_DOMAIN_SID "-" #rid
+#define NOW      1800000000
 
 typedef struct {
     VmfHostIdentity *me;
@@ -53,8 +54,8 @@ begin(Case *c, VmfPeerProof proof)
     c->computer->enabled = c->computer->workstation = TRUE;
     c->computer->group_sids = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(c->computer->group_sids, g_strdup(FORGED_GROUP_SID));
-    c->facts = (VmfPeerFacts){c->me,      SID(1105),  FORGED_DOMAIN_SID, FORGED_GROUP_SID,
-                              "VM Hosts", c->computer};
+    c->facts = (VmfPeerFacts){
+        c->me, SID(1105), FORGED_DOMAIN_SID, FORGED_GROUP_SID, "VM Hosts", c->computer, NOW};
 }
 
 static void
@@ -188,6 +189,11 @@ disabled(Case *c)
     c->computer->uac |= VMF_UAC_DISABLED;
 }
 static void
+expired(Case *c)
+{
+    c->computer->expires = NOW;
+}
+static void
 disabled_in_ticket(Case *c)
 {
     c->peer->pac_uac |= VMF_PAC_UAC_DISABLED;
@@ -261,6 +267,7 @@ static const Rule rules[] = {
     {"foreign-domain-ticket", TICKET, foreign_domain_in_ticket, "not of our domain", "same domain"},
     {"made-anew", TICKET, made_anew, "made anew", "new ticket"},
     {"disabled", BOTH, disabled, "disabled", "enable it"},
+    {"expired", BOTH, expired, "has expired", "--noexpiry"},
     {"disabled-in-ticket", TICKET, disabled_in_ticket, "disabled", "new ticket"},
     {"domain-controller", BOTH, domain_controller, "domain controller", "join a member host"},
     {"user-account", TICKET, user_account_with_a_dollar, "not a member host", "join a member host"},
@@ -301,6 +308,25 @@ test_messages_differ(void)
     for (gsize i = 0; i < G_N_ELEMENTS(rules); i++)
         g_hash_table_add(seen, (gpointer)rules[i].why);
     g_assert_cmpuint(g_hash_table_size(seen), >=, 19);
+}
+
+/* As the directory has it: 100 ns since 1601. */
+static void
+test_expiry(void)
+{
+    g_assert_cmpint(vmf_directory_expiry(NULL), ==, 0);
+    g_assert_cmpint(vmf_directory_expiry("0"), ==, 0);
+    g_assert_cmpint(vmf_directory_expiry("9223372036854775807"), ==, 0);
+    g_assert_cmpint(vmf_directory_expiry("132539328000000000"), ==, 1609459200); /* 2021-01-01 */
+    g_assert_cmpint(vmf_directory_expiry("1"), ==, 1);
+    g_assert_cmpint(vmf_directory_expiry("soon"), ==, -1);
+    g_assert_cmpint(vmf_directory_expiry("-1"), ==, -1);
+
+    Case c;
+    begin(&c, VMF_PEER_PROVEN_BY_TICKET);
+    c.computer->expires = NOW + 1;
+    g_assert_true(vmf_peer_judge_facts(c.peer, &c.facts, NULL));
+    end(&c);
 }
 
 static void
@@ -346,6 +372,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/peer/member-host/accepted", test_accepted);
     g_test_add_func("/peer/copy/judged-alike", test_copy);
+    g_test_add_func("/peer/account-expires/read", test_expiry);
     g_test_add_func("/peer/messages/differ", test_messages_differ);
     for (gsize i = 0; i < G_N_ELEMENTS(rules); i++) {
         g_autofree gchar *path = g_strdup_printf("/peer/%s/denied", rules[i].name);
