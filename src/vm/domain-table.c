@@ -23,7 +23,7 @@
 #define ON_OFF "=on|off"
 #define BYTES  "unit=b|bytes|B|k|K|KB|KiB|M|MB|MiB|G|GB|GiB|T|TB|TiB"
 #define VIRTIO "iommu" ON_OFF " ats" ON_OFF " packed" ON_OFF " page_per_vq" ON_OFF
-#define OFFLOADS "csum" ON_OFF " gso" ON_OFF " tso4" ON_OFF " tso6" ON_OFF " ecn" ON_OFF " ufo" ON_OFF
+#define OFFLOADS "csum" ON_OFF " tso4" ON_OFF " tso6" ON_OFF " ecn" ON_OFF " ufo" ON_OFF
 
 #define WHY_PATH "it would open a file or device of this host"
 #define WHY_PASSED "a device of the host cannot move with the VM: detach it, or shut the VM down and move it then"
@@ -298,10 +298,11 @@ const VmfXmlRule vmf_domain_table[] = {
     KEEP("domain/devices/interface/source", "bridge:device network:vm-name portgroup:name -portid", NULL),
     DROP("domain/devices/interface/target", "the tap's name is chosen by this libvirt"),
     DROP("domain/devices/interface/guest", "containers only"),
-    KEEP("domain/devices/interface/model", "type:name", NULL),
+    KEEP_BUT("domain/devices/interface/model", "type=virtio|virtio-transitional|virtio-non-transitional|e1000|e1000-82544gc|e1000-82545em|e1000e|"
+        "igb|rtl8139|ne2k_pci|pcnet|vmxnet3|i82551|i82557b|i82559er|usb-net|spapr-vlan", NULL, "libvirt would make any device of QEMU's of it: use virtio or e1000e"),
     KEEP("domain/devices/interface/driver", "name=qemu|vhost txmode=iothread|timer ioeventfd" ON_OFF " event_idx" ON_OFF
         " queues:uint rx_queue_size:uint tx_queue_size:uint rss" ON_OFF " rss_hash_report" ON_OFF " " VIRTIO, NULL),
-    KEEP("domain/devices/interface/driver/host", OFFLOADS " mrg_rxbuf" ON_OFF, NULL),
+    KEEP("domain/devices/interface/driver/host", OFFLOADS " gso" ON_OFF " mrg_rxbuf" ON_OFF, NULL),
     KEEP("domain/devices/interface/driver/guest", OFFLOADS, NULL),
     REFUSE("domain/devices/interface/backend", WHY_PATH),
     REFUSE("domain/devices/interface/virtualport", "Open vSwitch and 802.1Qbg ports are not moved by this version"),

@@ -69,7 +69,7 @@ refuse(VmfDomain *domain, GError **error, VmfError code, const VmfXmlNode *node,
     g_autofree gchar *said = g_strdup_vprintf(format, arguments);
     va_end(arguments);
     if (domain->refusals == NULL)
-        g_set_error(error, VMF_ERROR, code, WHAT ", line %u: %s", node->line, said);
+        g_set_error(error, VMF_ERROR, code, WHAT ", line %u, %s: %s", node->line, path, said);
     else
         vmf_xml_refusals_take(domain->refusals, path, node->line, code, g_steal_pointer(&said));
     return FALSE;
@@ -337,6 +337,9 @@ add_disk(VmfDomain *domain, const VmfXmlNode *node, const char *url)
     g_ptr_array_add(domain->disks, disk);
 }
 
+/* What libvirt writes for a drive without a medium. */
+static const char *const empty_kinds[] = {"file", "block", "network", "volume", NULL};
+
 static gboolean
 read_disk(VmfDomain *domain, const VmfXmlNode *node, const char *run_dir, GError **error)
 {
@@ -350,6 +353,11 @@ read_disk(VmfDomain *domain, const VmfXmlNode *node, const char *run_dir, GError
                       "disk '%s' is there twice, or has no name", stated(target));
     if (device != NULL && !is(device, "disk")) {
         const VmfXmlNode *medium = vmf_xml_node_find(node, "source");
+        const char *kind = vmf_xml_node_attribute(node, "type");
+        if (kind != NULL && !g_strv_contains(empty_kinds, kind))
+            return refuse(domain, error, VMF_ERROR_UNSUPPORTED, node, DISK "/@type",
+                          "%s '%s' is of type '%s'; an empty one is of type file", device, target,
+                          kind);
         return medium == NULL ||
                refuse(domain, error, VMF_ERROR_UNSUPPORTED, node, DISK "/source",
                       "%s '%s' holds '%s', which stays on its host: eject it (virsh change-media "

@@ -177,7 +177,8 @@ stop(Walk *walk, int code, long line, const char *format, ...)
     va_start(arguments, format);
     g_autofree gchar *said = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    g_set_error(walk->error, VMF_ERROR, code, "%s, line %ld: %s", walk->context->what, line, said);
+    g_set_error(walk->error, VMF_ERROR, code, "%s, line %ld%s%s: %s", walk->context->what, line,
+                walk->path->len > 0 ? ", " : "", walk->path->str, said);
     walk->stopped = TRUE;
 }
 
@@ -192,13 +193,14 @@ refuse(Walk *walk, int code, long line, const char *attribute, const char *forma
     va_start(arguments, format);
     g_autofree gchar *said = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    if (walk->context->refusals == NULL) {
-        stop(walk, code, line, "%s", said);
-        return;
-    }
     g_autofree gchar *path = attribute != NULL
                                  ? g_strdup_printf("%s/@%s", walk->path->str, attribute)
                                  : g_strdup(walk->path->str);
+    if (walk->context->refusals == NULL) {
+        g_string_assign(walk->path, path);
+        stop(walk, code, line, "%s", said);
+        return;
+    }
     vmf_xml_refusals_take(walk->context->refusals, path, (guint)line, code, g_steal_pointer(&said));
 }
 
