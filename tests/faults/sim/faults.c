@@ -185,6 +185,7 @@ strikes_process(const SimFault *fault, SimHost *host, gint64 us)
     case FAULT_JOURNAL_OLDER:
     case FAULT_JOURNAL_LOST:
         sim_spawn(NULL, sim_delay(50000), start_vmferryd, host);
+        host->vmferryd_killed = TRUE;
         sim_vmferryd_kill(host);
         if (fault->kind == FAULT_JOURNAL_LOST)
             sim_journal_lose(host);
@@ -200,6 +201,7 @@ strikes_process(const SimFault *fault, SimHost *host, gint64 us)
         sim_qemu_gone(host, TRUE, "killed by a fault");
         return TRUE;
     case FAULT_KILL_DISKS:
+        host->disks_killed = TRUE;
         sim_disks_kill(host);
         return TRUE;
     case FAULT_STOP_VMFERRYD:
@@ -312,9 +314,11 @@ happen(gpointer data)
     world.write_gap = 1000;
     if (kinds[fault->kind].has_host && !host->up)
         return;
+    world.striking = TRUE;
     if (!strikes_process(fault, host, us) && !strikes_network(fault, host, us) &&
         !strikes_server(fault, host, us))
         strikes_else(fault, host, us);
+    world.striking = FALSE;
 }
 
 void

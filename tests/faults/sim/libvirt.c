@@ -92,6 +92,13 @@ sim_conn_is_open(int conn)
     return at->open && at->host->libvirtd.alive && at->generation == at->host->libvirtd.generation;
 }
 
+/* vmferryd and the disk process both keep it open; it is lost with the second one that is killed. */
+static gboolean
+keepers_were_killed(const SimHost *host)
+{
+    return world.striking && host->vmferryd_killed && host->disks_killed;
+}
+
 /* What libvirtd does when the connection that drives a migration is closed. */
 void
 sim_conn_closed(SimConn *conn, int number)
@@ -113,7 +120,7 @@ sim_conn_closed(SimConn *conn, int number)
         job->abort = TRUE;
         break;
     case VMF_LIBVIRT_PREPARED:
-        sim_qemu_gone(host, FALSE, "autodestroy");
+        sim_qemu_gone(host, keepers_were_killed(host), "autodestroy");
         break;
     case VMF_LIBVIRT_IDLE:
     case VMF_LIBVIRT_CONFIRMING:

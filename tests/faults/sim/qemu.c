@@ -269,10 +269,8 @@ sim_qemu_gone(SimHost *host, gboolean fault, const char *why)
     sim_trace("hv%d: QEMU ends (%s)", host->index + 1, why);
     if (fault && dies_with_the_guest(host))
         world.memory_lost = TRUE;
-    if (!host->up && qemu->memory_here && qemu->version == world.version)
-        world.copy_lost = TRUE;
     if (is_the_last_copy(host)) {
-        if (fault || world.copy_lost || was_lost_with_the_owner())
+        if (fault || was_lost_with_the_owner())
             world.memory_lost = TRUE;
         else if (!world.memory_lost)
             sim_violation("I6", "hv%d ends the last process that holds the guest's memory (%s)",

@@ -136,6 +136,7 @@ typedef struct {
     VmfLocalPolicy policy;
     gchar sid[32], account[16], fqdn[32], boot[40];
     gboolean up, lost_power;
+    gboolean vmferryd_killed, disks_killed; /* by faults, in this run */
     guint boots;
 
     SimProc vmferryd;
@@ -182,7 +183,7 @@ typedef struct {
     guint64 qemu_ids;
     gint64 write_gap;
     gboolean struck[SIM_N_FAULTS];
-    gboolean copy_lost;   /* a host that lost its power held a copy of the guest's memory */
+    gboolean striking;    /* a fault happens at this moment */
     gboolean memory_lost; /* a fault ended the last process that held the guest's memory */
     guint64 writes_acked;
 
