@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MAGIC "VMFLEDG1"
+#define MAGIC "VMFLEDG2"
 
 /* In the file. The one who reads it is of the same build or a later one: the magic says which. */
 typedef struct {
@@ -56,6 +56,19 @@ vmf_disk_ledger_map(const char *folder, const char *boot_id, GError **error)
         memcpy(page->magic, MAGIC, sizeof page->magic);
     }
     return &page->ledger;
+}
+
+gboolean
+vmf_disk_ledger_tells_open_write(const char *folder)
+{
+    g_autofree gchar *path = g_build_filename(folder, "ledger", NULL);
+    g_autofree gchar *text = NULL;
+    gsize size;
+    if (!g_file_get_contents(path, &text, &size, NULL) || size < sizeof(Page))
+        return TRUE;
+    const Page *page = (const Page *)(gpointer)text;
+    return memcmp(page->magic, MAGIC, sizeof page->magic) != 0 ||
+           vmf_disk_ledger_write_is_open(&page->ledger);
 }
 
 void

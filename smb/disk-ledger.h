@@ -19,7 +19,22 @@ typedef struct {
     _Atomic guint64 maybe_epoch; /* of a claim under way by the same owner; 0: none */
     _Atomic gint64 late_since;   /* monotonic us: a write was sent then, not answered; 0: none */
     _Atomic guint32 written;     /* the guest has written since the disks were claimed */
+    _Atomic guint32 unanswered;  /* writes that QEMU waits for: sent, or waiting for the share */
+    _Atomic guint32 dropped;     /* since the claim, one that was never answered: QEMU has to repeat it */
 } VmfDiskLedger;
+
+/**
+ * vmf_disk_ledger_write_is_open() - a write of the guest's may not be on the disk, though nobody else
+ * than QEMU knows of it: the disk process that it was given to was killed
+ */
+static inline gboolean
+vmf_disk_ledger_write_is_open(const VmfDiskLedger *ledger)
+{
+    return ledger->late_since != 0 || ledger->unanswered != 0 || ledger->dropped != 0;
+}
+
+/** vmf_disk_ledger_tells_open_write() - the same, of a folder's file; %TRUE when it tells nothing */
+gboolean vmf_disk_ledger_tells_open_write(const char *folder);
 
 /**
  * vmf_disk_ledger_map() - the ledger of a folder, made if there is none, empty if it is another's

@@ -135,6 +135,18 @@ write_through(VmfDiskSet *set, const VmfGateLease *lease, VmfUnansweredWrite *wr
     return wait_until_made_again(set, lease, write);
 }
 
+static int
+write_until_done(VmfDiskSet *set, const VmfGateLease *lease, VmfUnansweredWrite *write)
+{
+    int result = -1;
+    while (result < 0) {
+        if (vmf_gate_enter(set->gate, lease, VMF_GATE_WRITE) == VMF_PASS_GONE)
+            return ESHUTDOWN;
+        result = write_through(set, lease, write);
+    }
+    return result;
+}
+
 int
 vmf_disk_set_write(VmfDiskSet *set, const VmfGateLease *lease, guint disk, const void *buffer,
                    gsize count, guint64 offset)
@@ -145,16 +157,15 @@ vmf_disk_set_write(VmfDiskSet *set, const VmfGateLease *lease, guint disk, const
         .count = count,
         .offset = offset,
     };
-    int result = -1;
-    while (result < 0) {
-        if (vmf_gate_enter(set->gate, lease, VMF_GATE_WRITE) == VMF_PASS_GONE)
-            return ESHUTDOWN;
-        result = write_through(set, lease, &write);
-    }
+    set->ledger->unanswered++;
+    int result = write_until_done(set, lease, &write);
     if (result == 0) {
         set->written_bytes += count;
         set->written_since_open += count;
+    } else {
+        set->ledger->dropped = TRUE;
     }
+    set->ledger->unanswered--;
     return result;
 }
 

@@ -90,6 +90,8 @@ vmf_disk_set_note_late(VmfDiskSet *set, gboolean possible)
 void
 vmf_disk_set_write_ledger(VmfDiskSet *set, guint64 epoch, guint64 maybe_epoch)
 {
+    if (epoch != 0 && epoch != set->ledger->epoch)
+        set->ledger->dropped = FALSE;
     set->ledger->maybe_epoch = maybe_epoch;
     set->ledger->epoch = epoch;
 }
@@ -100,6 +102,9 @@ vmf_disk_set_write_ledger(VmfDiskSet *set, guint64 epoch, guint64 maybe_epoch)
 static void
 read_ledger(VmfDiskSet *set, gboolean resume)
 {
+    if (set->ledger->unanswered != 0)
+        set->ledger->dropped = TRUE;
+    set->ledger->unanswered = 0;
     gint64 late_since = set->ledger->late_since;
     gint64 age = g_get_monotonic_time() - late_since;
     gint64 forget = (gint64)set->quarantine_ms * 1000 * FORGET_AFTER_QUARANTINES;

@@ -123,8 +123,8 @@ successor_is_ready(VmfSource *source, GError **error)
 }
 
 /*
- * A disk process that dies here takes nothing with it that QEMU waits for: Perform has returned. To
- * go on is better than to go back: QEMU 7.2 loses a qcow2 image that it takes up again while its
+ * A disk process that dies here takes nothing with it that QEMU waits for: Perform has returned, and
+ * the ledger says so too (where it does not, the VM is kept). To go on is better than to go back: QEMU 7.2 loses a qcow2 image that it takes up again while its
  * disk process is away [measured: the guest's I/O fails from then on].
  */
 static gboolean

@@ -203,12 +203,8 @@ vmf_vm_disks_has_ended(VmfDiskClient *disks)
 gboolean
 vmf_vm_disks_write_was_lost(const VmfContext *context, const char *uuid)
 {
-    g_autofree gchar *path = g_build_filename(context->run_dir, uuid, "ledger", NULL);
-    g_autofree gchar *page = NULL;
-    gsize size;
-    if (!g_file_get_contents(path, &page, &size, NULL) || size < sizeof(VmfDiskLedger))
-        return TRUE;
-    return ((const VmfDiskLedger *)(gpointer)page)->late_since != 0;
+    g_autofree gchar *folder = g_build_filename(context->run_dir, uuid, NULL);
+    return vmf_disk_ledger_tells_open_write(folder);
 }
 
 static gchar *

@@ -74,7 +74,7 @@ gchar **vmf_vm_disks_list(const VmfContext *context);
 /** vmf_vm_disks_has_ended() - the disk process that @disks talked to is gone, as far as is known */
 gboolean vmf_vm_disks_has_ended(VmfDiskClient *disks);
 
-/** vmf_vm_disks_write_was_lost() - a disk process that died had a write under way, or may have had */
+/** vmf_vm_disks_write_was_lost() - one that died since the claim had not answered all writes, or may not have */
 gboolean vmf_vm_disks_write_was_lost(const VmfContext *context, const char *uuid);
 
 /*

@@ -621,7 +621,7 @@ vmf_vm_disks_has_ended(VmfDiskClient *disks)
 gboolean
 vmf_vm_disks_write_was_lost(const VmfContext *context, const char *uuid)
 {
-    return host_of_run_dir(context->run_dir)->ledger.late_since != 0;
+    return vmf_disk_ledger_write_is_open(&host_of_run_dir(context->run_dir)->ledger);
 }
 
 gboolean

@@ -114,6 +114,41 @@ test_busy(void)
     lab_clear(&lab);
 }
 
+/* It never left: nothing can land, and only QEMU knows of it. */
+static void
+test_write_that_waited(void)
+{
+    VmfDiskLedger ledger = {0};
+    Lab lab = lab_with(&ledger, LONG_MS);
+    own(&lab, 0, "", 0, 1);
+    g_assert_cmpint(write_now(&lab, 0, 0, 3, 0x11), ==, 0);
+    g_assert_false(vmf_disk_ledger_write_is_open(&ledger));
+    kill_process(&lab, 0, &ledger);
+    start_process(&lab, 0, LONG_MS, &ledger, TRUE);
+    g_assert_cmpint(gate_of(&lab, 0).state, ==, VMF_GATE_FENCED);
+    Write write = write_of(&lab, 0, 0, 3, 0x22);
+    start(&write);
+    wait_until_waiting(&lab, 0, 1);
+    VmfDiskLedger killed_now = ledger;
+    g_assert_cmpint(killed_now.late_since, ==, 0);
+    g_assert_true(vmf_disk_ledger_write_is_open(&killed_now));
+    work_until_state(&lab, 0, VMF_GATE_OPEN);
+    g_assert_cmpint(finish(&write), ==, 0);
+    g_assert_false(vmf_disk_ledger_write_is_open(&ledger));
+    kill_process(&lab, 0, &ledger);
+
+    ledger = killed_now;
+    start_process(&lab, 0, LONG_MS, &ledger, TRUE);
+    work_until_state(&lab, 0, VMF_GATE_OPEN);
+    g_assert_cmpint(write_now(&lab, 0, 0, 4, 0x33), ==, 0);
+    g_assert_true(vmf_disk_ledger_write_is_open(&ledger)); /* nobody has repeated it for sure */
+    release(&lab, 0);
+    own(&lab, 0, SID1, 1, 2);
+    g_assert_false(vmf_disk_ledger_write_is_open(&ledger));
+    release(&lab, 0);
+    lab_clear(&lab);
+}
+
 /* The VM was ended and is started anew: its late write counts all the same. */
 static void
 test_busy_then_started_anew(void)
@@ -257,6 +292,7 @@ main(int argc, char **argv)
     g_test_add_func("/disk-set/resume/idle", test_idle);
     g_test_add_func("/disk-set/resume/untouched", test_untouched);
     g_test_add_func("/disk-set/resume/write-under-way", test_busy);
+    g_test_add_func("/disk-set/resume/write-that-waited", test_write_that_waited);
     g_test_add_func("/disk-set/resume/vm-started-anew", test_busy_then_started_anew);
     g_test_add_func("/disk-set/resume/late-write-of-long-ago", test_late_write_of_long_ago);
     g_test_add_func("/disk-set/resume/foreign", test_foreign);
