@@ -74,13 +74,15 @@ definition_of(xmlNode *base, xmlNode *variant)
 }
 
 GPtrArray *
-definitions_read(void)
+definitions_read(const char *path)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree gchar *path = g_test_build_filename(G_TEST_DIST, "corpus", "allowed.xml", NULL);
+    g_autofree gchar *own = path != NULL
+                                ? g_strdup(path)
+                                : g_test_build_filename(G_TEST_DIST, "corpus", "allowed.xml", NULL);
     g_autofree gchar *text = NULL;
     gsize size;
-    g_file_get_contents(path, &text, &size, &error);
+    g_file_get_contents(own, &text, &size, &error);
     g_assert_no_error(error);
     g_autoptr(xmlDoc) doc = vmf_xml_read("allowed.xml", text, size, G_MAXINT32, &error);
     g_assert_no_error(error);

@@ -15,8 +15,8 @@ typedef struct {
     xmlDoc *doc;
 } Definition;
 
-/* (transfer full) (element-type Definition) */
-GPtrArray *definitions_read(void);
+/* @path: of the corpus; NULL: a test's own. Returns: (transfer full) (element-type Definition) */
+GPtrArray *definitions_read(const char *path);
 
 /* (transfer full): of a document or of one element. */
 gchar *definitions_text(xmlDoc *doc);

@@ -32,7 +32,7 @@ rebuilt(const char *xml, GError **error)
 static void
 test_kept(void)
 {
-    g_autoptr(GPtrArray) all = definitions_read();
+    g_autoptr(GPtrArray) all = definitions_read(NULL);
     for (guint i = 0; i < all->len; i++) {
         const Definition *one = all->pdata[i];
         g_autoptr(GError) error = NULL;
@@ -110,7 +110,7 @@ missing_of(GHashTable *seen, const VmfXmlRule *rule)
 static void
 test_whole_table(void)
 {
-    g_autoptr(GPtrArray) all = definitions_read();
+    g_autoptr(GPtrArray) all = definitions_read(NULL);
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     guint n = 0;
     for (guint i = 0; i < all->len; i++)
@@ -388,7 +388,7 @@ try_all(xmlDoc *doc, GHashTable *used)
 static void
 test_marks(void)
 {
-    g_autoptr(GPtrArray) all = definitions_read();
+    g_autoptr(GPtrArray) all = definitions_read(NULL);
     g_autoptr(GHashTable) used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     guint tried = 0;
     for (guint i = 0; i < all->len; i++)
@@ -403,7 +403,7 @@ test_marks(void)
 static void
 test_around(void)
 {
-    g_autoptr(GPtrArray) all = definitions_read();
+    g_autoptr(GPtrArray) all = definitions_read(NULL);
     g_autofree gchar *text = definitions_text(((const Definition *)all->pdata[0])->doc);
     const char *root = strstr(text, "<domain");
     static const char *const before[] = {"<!-- " MARK " -->", "<?" MARK " " MARK "?>",
