@@ -429,7 +429,7 @@ const VmfXmlRule vmf_domain_table[] = {
 
     /* devices that never move */
     REFUSE("domain/devices/hostdev", WHY_PASSED),
-    REFUSE("domain/devices/redirdev", "it carries a USB device of a SPICE client or TCP peer: virt-xml VM --remove-device --redirdev all"),
+    REFUSE("domain/devices/redirdev", "it carries a USB device of a SPICE client or TCP peer: virt-xml VM --remove-device --redirdev all --update, which also takes it from a running one"),
     REFUSE("domain/devices/redirfilter", "it belongs to redirected USB devices, which do not move"),
     REFUSE("domain/devices/filesystem", "a folder of the host does not move with the VM"),
     REFUSE("domain/devices/shmem", "memory shared with others on the host does not move with the VM"),

@@ -177,6 +177,43 @@ test_large(void)
     }
 }
 
+/*
+ * What virt-install 4.1, and with it virt-manager and Cockpit, write for ordinary guests (its default
+ * machine type; the disk's share put in by hand). Only redirected USB stands in the way: virt-manager
+ * gives each SPICE guest two, and the text says how to be rid of them.
+ */
+static void
+check_typical(const char *folder, const char *name)
+{
+    g_autofree gchar *path = g_build_filename(folder, name, NULL);
+    g_autofree gchar *xml = NULL;
+    g_assert_true(g_file_get_contents(path, &xml, NULL, NULL));
+    g_autoptr(VmfDomain) domain = examine(xml, &own);
+    const VmfXmlRefusals *refusals = vmf_domain_refusals(domain);
+    g_autofree gchar *said = listing(domain);
+    guint redirected = strstr(xml, "type=\"spice\"") != NULL ? 2 : 0;
+    if (refusals->list->len != redirected)
+        g_error("%s: %s", name, said);
+    for (guint i = 0; i < redirected; i++) {
+        const VmfXmlRefusal *at = g_ptr_array_index(refusals->list, i);
+        g_assert_cmpstr(at->path, ==, "domain/devices/redirdev");
+        g_assert_nonnull(strstr(at->reason, "virt-xml VM --remove-device --redirdev all --update"));
+    }
+}
+
+static void
+test_typical(void)
+{
+    guint n = 0;
+    const char *name;
+    g_autofree gchar *folder = g_test_build_filename(G_TEST_DIST, "corpus", "typical", NULL);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    g_assert_nonnull(dir);
+    for (; (name = g_dir_read_name(dir)) != NULL; n++)
+        check_typical(folder, name);
+    g_assert_cmpuint(n, >=, 12);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -188,5 +225,6 @@ main(int argc, char **argv)
     g_test_add_func("/examine/ten-thousand/bounded", test_many);
     g_test_add_func("/examine/first-refusal/as-rebuild", test_agrees_with_rebuild);
     g_test_add_func("/examine/ten-megabytes/bounded", test_large);
+    g_test_add_func("/examine/virt-install/only-redirected-usb", test_typical);
     return g_test_run();
 }
