@@ -24,10 +24,8 @@ HOSTS = ("hv1", "hv2", "hv3")
 @pytest.fixture(scope="session")
 def lab(request):
     name = os.environ.get("VMFERRY_TEST_LAB")
-    found = Lab(name or RAISED_LAB)
+    found = Lab(name) if name else Lab.of_this_process(RAISED_LAB)
     if not name:
-        if found.dir.exists():
-            found.down()
         found.up(VMFERRY_LAB_HVS=" ".join(HOSTS), VMFERRY_LAB_MEMBERS="hv1 hv2")
         request.addfinalizer(found.down)
         found.host("hv1").virsh("destroy", "demo")  # no test needs it, and its heartbeat costs CPU time
@@ -50,10 +48,20 @@ def hv3(lab):
     return lab.host("hv3")
 
 
+@pytest.fixture(autouse=True)
+def in_order(request):
+    """One failure does not make others: what the test before may have left ended runs again"""
+    lab = request.config.stash.get(LAB_KEY, None)
+    if lab and request.config.stash.get(SPOILED_KEY, False):
+        lab.put_right(HOSTS)
+    request.config.stash[SPOILED_KEY] = False
+
+
 # What the daemons logged during a test is shown when it fails.
 
 LAB_KEY = pytest.StashKey()
 OFFSETS_KEY = pytest.StashKey()
+SPOILED_KEY = pytest.StashKey()
 SHOWN_BYTES = 6000
 
 
@@ -74,6 +82,7 @@ def pytest_runtest_makereport(item):
     lab = item.config.stash.get(LAB_KEY, None)
     if not report.failed or lab is None:
         return
+    item.config.stash[SPOILED_KEY] = True
     offsets = item.stash.get(OFFSETS_KEY, {})
     for path in _logs(lab):
         with open(path, "rb") as file:

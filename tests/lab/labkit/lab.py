@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 import xml.etree.ElementTree as ET
@@ -149,6 +150,22 @@ class Lab:
         self.watch = WatchLog(self.log_dir / "watch.log")
         self._smbd_log = SmbdLogFile(self.log_dir / "fs1" / "log.smbd")
         self._environment = dict(os.environ, VMFERRY_LAB_NAME=name)
+
+    @classmethod
+    def of_this_process(cls, prefix):
+        """One that no other run uses; those of runs that have ended without taking theirs down are removed"""
+        for left in LAB_BASE.glob(f"{prefix}-*"):
+            if not pathlib.Path("/proc", left.name.rpartition("-")[2]).exists():
+                cls(left.name).down()
+                shutil.rmtree(left)
+        return cls(f"{prefix}-{os.getpid()}")
+
+    def put_right(self, hosts):
+        """After a test that has failed, and may have left a service ended"""
+        for host in map(self.host, hosts):
+            for service in ("libvirtd", "vmferryd"):
+                host.service("start", service)
+            host.wait_for_vmferryd()
 
     def tool(self, *arguments, timeout=120, input=None, **environment):
         """One command of the lab tool"""
