@@ -120,13 +120,3 @@ require_host() {
     done
     usage_error "there is no host \"$1\" in lab \"$LAB_NAME\"; its hosts are: $(all_hosts)"
 }
-
-require_commands() {
-    local missing=() command
-    for command in unshare nsenter podman crun mmdebstrap ip bridge nft gcc cpio xz flock python3; do
-        command -v "$command" >/dev/null || missing+=("$command")
-    done
-    [ ${#missing[@]} -eq 0 ] ||
-        die "missing on this machine: ${missing[*]}; run $LAB_PROJECT/tools/install-deps"
-    [ "$(id -u)" = 0 ] || die "must be run as root: the lab makes namespaces, bridges and containers"
-}

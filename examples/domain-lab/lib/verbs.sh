@@ -41,7 +41,8 @@ END
 
 verb_up() {
     local build
-    require_commands
+    [ "$(id -u)" = 0 ] || die "must be run as root: the lab makes namespaces, bridges and containers"
+    "$LAB_PROJECT/tools/install-deps" build lab >&2
     mkdir -p "$LAB_DIR"
     exec 9>"$LAB_DIR/lock"
     flock 9
