@@ -2,6 +2,7 @@
 #include "src/cli/cli.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "src/base/error.h"
 
@@ -25,6 +26,21 @@ vmf_cli_parse(int *argc, char ***argv, const GOptionEntry *options, const char *
     return FALSE;
 }
 
+/* polkit may put the question to somebody: only where somebody sits. */
+static GDBusMessage *
+allow_questions(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
+{
+    if (incoming || g_dbus_message_get_message_type(message) != G_DBUS_MESSAGE_TYPE_METHOD_CALL)
+        return message;
+    GDBusMessage *changed = g_dbus_message_copy(message, NULL);
+    if (changed == NULL)
+        return message;
+    g_object_unref(message);
+    g_dbus_message_set_flags(changed, g_dbus_message_get_flags(changed) |
+                                          G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION);
+    return changed;
+}
+
 VmfDbusManager *
 vmf_cli_manager(void)
 {
@@ -42,6 +58,9 @@ vmf_cli_manager(void)
         return NULL;
     }
     g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(manager), G_MAXINT);
+    if (isatty(STDIN_FILENO))
+        g_dbus_connection_add_filter(g_dbus_proxy_get_connection(G_DBUS_PROXY(manager)),
+                                     allow_questions, NULL, NULL);
     return manager;
 }
 
@@ -51,7 +70,9 @@ vmf_cli_fail(GError *error)
     gboolean denied = g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED);
     vmf_error_from_dbus(&error, "vmferryd");
     if (denied)
-        g_printerr("vmferry: you may not command vmferryd; be root or in the group vmferry\n");
+        g_printerr(
+            "vmferry: the system bus lets nothing through to vmferryd; is the org.vmferry1.conf "
+            "of this version installed?\n");
     else
         g_printerr("vmferry: %s\n", error->message);
     int status = g_error_matches(error, VMF_ERROR, VMF_ERROR_UNREACHABLE) ? VMF_EXIT_UNKNOWN

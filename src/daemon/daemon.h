@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
+#include "src/daemon/authority.h"
 #include "src/daemon/disk-keeper.h"
 #include "src/daemon/job-table.h"
 #include "src/daemon/peer-table.h"
@@ -16,6 +17,7 @@
 typedef struct {
     VmfContext context;
     GDBusConnection *bus;
+    VmfAuthority *authority;
     VmfJobTable *jobs;
     VmfPeerTable *peers;
     VmfDiskKeeper *keeper;

@@ -12,6 +12,7 @@
 struct _VmfJobTable {
     const VmfContext *context;
     GDBusConnection *bus;
+    VmfAuthority *authority;
     GMutex lock;
     GPtrArray *moves; /* of Move */
 };
@@ -26,11 +27,12 @@ typedef struct {
 } Move;
 
 VmfJobTable *
-vmf_job_table_new(const VmfContext *context, GDBusConnection *bus)
+vmf_job_table_new(const VmfContext *context, GDBusConnection *bus, VmfAuthority *authority)
 {
     VmfJobTable *table = g_new0(VmfJobTable, 1);
     table->context = context;
     table->bus = g_object_ref(bus);
+    table->authority = authority;
     g_mutex_init(&table->lock);
     table->moves = g_ptr_array_new();
     return table;
@@ -180,6 +182,7 @@ move_new(VmfJobTable *table, const VmfJobFacts *facts, const VmfMigrateOptions *
     vmf_dbus_job_set_outcome(move->object, "");
     vmf_dbus_job_set_report(move->object, "");
     g_signal_connect(move->object, "handle-cancel", G_CALLBACK(on_cancel), move);
+    vmf_authority_guard(table->authority, G_DBUS_INTERFACE_SKELETON(move->object));
     publish(move->job, move);
     vmf_job_watch(move->job, tell, move);
     if (g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(move->object), table->bus,

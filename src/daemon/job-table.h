@@ -3,6 +3,7 @@
 
 #include <gio/gio.h>
 
+#include "src/daemon/authority.h"
 #include "src/migrate/context.h"
 #include "src/migrate/job.h"
 #include "src/migrate/source.h"
@@ -13,7 +14,9 @@
 
 typedef struct _VmfJobTable VmfJobTable;
 
-VmfJobTable *vmf_job_table_new(const VmfContext *context, GDBusConnection *bus);
+/** vmf_job_table_new() - @authority: judges who may cancel; outlives the table */
+VmfJobTable *
+vmf_job_table_new(const VmfContext *context, GDBusConnection *bus, VmfAuthority *authority);
 
 /**
  * vmf_job_table_start() - begin to move a VM in a thread of its own

@@ -29,6 +29,7 @@
 
 #define RUN_DIR        "/run/vmferry"
 #define STATE_DIR      "/var/lib/vmferry"
+#define ADMIN_GROUP    "vmferry"
 #define TICKET_CHECK_S 60
 #define SID_KEY        "owner-sid"
 
@@ -239,7 +240,8 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
     }
     g_mutex_init(&daemon->hooks);
     daemon->hooked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    daemon->jobs = vmf_job_table_new(context, daemon->bus);
+    daemon->authority = vmf_authority_new(ADMIN_GROUP, context->me->fqdn);
+    daemon->jobs = vmf_job_table_new(context, daemon->bus, daemon->authority);
     daemon->peers = vmf_peer_table_new(context);
     return recover_all(daemon, error) && vmf_manager_export(daemon, error) &&
            vmf_listener_start(context, daemon->peers, error) != NULL;

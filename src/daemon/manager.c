@@ -263,6 +263,7 @@ vmf_manager_export(VmfDaemon *daemon, GError **error)
     VmfDbusManager *object = vmf_dbus_manager_skeleton_new(); /* lives as long as the daemon */
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
         g_signal_connect(object, verbs[i].signal, verbs[i].handler, daemon);
+    vmf_authority_guard(daemon->authority, G_DBUS_INTERFACE_SKELETON(object));
     vmf_dbus_manager_set_version(object, VMF_VERSION);
     g_dbus_interface_skeleton_set_flags(
         G_DBUS_INTERFACE_SKELETON(object),
