@@ -16,7 +16,7 @@ lab_packages() {
         krb5-user libsasl2-modules-gssapi-mit
         # hv*
         libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils
-        qemu-block-extra dbus libvirt-glib-1.0-0 libjson-glib-1.0-0 libsqlite3-0 nbdkit libnbd-bin
+        qemu-block-extra dbus polkitd libvirt-glib-1.0-0 libjson-glib-1.0-0 libsqlite3-0 nbdkit libnbd-bin
         # to look at it
         tini iproute2 procps strace gdb-minimal libasan8 libubsan1 fio smbnetfs jq ca-certificates
     )
