@@ -5,6 +5,7 @@
 #include "auth/gss-private.h"
 #include "auth/initial-ticket.h"
 #include "auth/krb5-util.h"
+#include "auth/service-ticket.h"
 
 #include <gssapi/gssapi_krb5.h>
 #include <string.h>
@@ -91,22 +92,15 @@ acquire(VmfGss *gss, const char *principal, gss_cred_usage_t usage, const char *
                         principal, value);
 }
 
-/* A cache in memory with one ticket of the last minute; its name is returned, vmf_gss_free() destroys it. */
+/* A cache in memory with one ticket; its name is returned, vmf_gss_free() destroys it. */
 static gchar *
-new_memory_cache(VmfGss *gss, const char *keytab, GError **error)
+new_memory_cache(VmfGss *gss, krb5_creds *creds, GError **error)
 {
-    gss->context = vmf_krb5_context(error);
-    if (gss->context == NULL)
-        return NULL;
-    krb5_creds creds = {0};
-    if (!vmf_recent_ticket(gss->context, gss->me, keytab, &creds, error))
-        return NULL;
     krb5_error_code code = krb5_cc_new_unique(gss->context, "MEMORY", NULL, &gss->cache);
     if (code == 0)
-        code = krb5_cc_initialize(gss->context, gss->cache, creds.client);
+        code = krb5_cc_initialize(gss->context, gss->cache, creds->client);
     if (code == 0)
-        code = krb5_cc_store_cred(gss->context, gss->cache, &creds);
-    krb5_free_cred_contents(gss->context, &creds);
+        code = krb5_cc_store_cred(gss->context, gss->cache, creds);
     char *name = NULL;
     if (code == 0)
         code = krb5_cc_get_full_name(gss->context, gss->cache, &name);
@@ -119,20 +113,57 @@ new_memory_cache(VmfGss *gss, const char *keytab, GError **error)
     return copy;
 }
 
-VmfGss *
-vmf_gss_initiator(const VmfHostIdentity *me, const char *keytab, const char *ccache,
-                  const char *peer_fqdn, GError **error)
+/* The same with a TGT of the last minute. */
+static gchar *
+new_own_cache(VmfGss *gss, const char *keytab, GError **error)
+{
+    krb5_creds creds = {0};
+    if (!vmf_recent_ticket(gss->context, gss->me, keytab, &creds, error))
+        return NULL;
+    gchar *name = new_memory_cache(gss, &creds, error);
+    krb5_free_cred_contents(gss->context, &creds);
+    return name;
+}
+
+static VmfGss *
+new_initiator(const VmfHostIdentity *me, const char *peer_fqdn, GError **error)
 {
     g_autoptr(VmfGss) gss = g_new0(VmfGss, 1);
     gss->initiator = TRUE;
     gss->me = vmf_host_identity_copy(me);
     gss->peer_fqdn = g_ascii_strdown(peer_fqdn, -1);
     gss->peer_principal = g_strdup_printf("host/%s@%s", gss->peer_fqdn, me->realm);
-    g_autofree gchar *cache = ccache ? g_strconcat("FILE:", ccache, NULL)
-                                     : new_memory_cache(gss, keytab ? keytab : VMF_DEFAULT_KEYTAB,
-                                                        error);
-    if (cache == NULL || !import_principal(gss->peer_principal, &gss->target, error) ||
-        !acquire(gss, me->principal, GSS_C_INITIATE, "ccache", cache, error))
+    gss->context = vmf_krb5_context(error);
+    return gss->context && import_principal(gss->peer_principal, &gss->target, error)
+               ? g_steal_pointer(&gss)
+               : NULL;
+}
+
+VmfGss *
+vmf_gss_initiator(const VmfHostIdentity *me, const char *keytab, const char *ccache,
+                  const char *peer_fqdn, GError **error)
+{
+    g_autoptr(VmfGss) gss = new_initiator(me, peer_fqdn, error);
+    if (gss == NULL)
+        return NULL;
+    g_autofree gchar *cache = ccache
+                                  ? g_strconcat("FILE:", ccache, NULL)
+                                  : new_own_cache(gss, keytab ? keytab : VMF_DEFAULT_KEYTAB, error);
+    if (cache == NULL || !acquire(gss, me->principal, GSS_C_INITIATE, "ccache", cache, error))
+        return NULL;
+    return g_steal_pointer(&gss);
+}
+
+VmfGss *
+vmf_gss_initiator_with(const VmfHostIdentity *me, GBytes *ticket, const char *peer_fqdn,
+                       GError **error)
+{
+    g_autoptr(VmfGss) gss = new_initiator(me, peer_fqdn, error);
+    if (gss == NULL)
+        return NULL;
+    g_autoptr(VmfServiceTicket) creds = vmf_service_ticket_read(gss->context, ticket, error);
+    g_autofree gchar *cache = creds ? new_memory_cache(gss, creds->creds, error) : NULL;
+    if (cache == NULL || !acquire(gss, me->principal, GSS_C_INITIATE, "ccache", cache, error))
         return NULL;
     return g_steal_pointer(&gss);
 }
@@ -147,6 +178,15 @@ vmf_gss_acceptor(const VmfHostIdentity *me, const char *keytab, GError **error)
         !acquire(gss, gss->keys->server_name, GSS_C_ACCEPT, "keytab", gss->keys->name, error))
         return NULL;
     return g_steal_pointer(&gss);
+}
+
+void
+vmf_gss_warm_up(void)
+{
+    OM_uint32 minor;
+    gss_OID_set mechanisms = GSS_C_NO_OID_SET;
+    gss_indicate_mechs(&minor, &mechanisms);
+    gss_release_oid_set(&minor, &mechanisms);
 }
 
 void

@@ -40,11 +40,28 @@ VmfGss *vmf_gss_initiator(const VmfHostIdentity *me, const char *keytab, const c
                           const char *peer_fqdn, GError **error);
 
 /**
+ * vmf_gss_ticket() - what a process without keytab and network needs for an exchange with host/@peer_fqdn
+ *
+ * Asks the KDC. @ccache and @keytab as for vmf_gss_initiator().
+ *
+ * Returns: (transfer full): one service ticket with its session key, in libkrb5's own form; %NULL and
+ *   VMF_ERROR_AUTH, _UNREACHABLE or _CONFIG.
+ */
+GBytes *vmf_gss_ticket(const VmfHostIdentity *me, const char *keytab, const char *ccache,
+                       const char *peer_fqdn, GError **error);
+
+/** vmf_gss_initiator_with() - begin an exchange with host/@peer_fqdn with a ticket of vmf_gss_ticket() */
+VmfGss *vmf_gss_initiator_with(const VmfHostIdentity *me, GBytes *ticket, const char *peer_fqdn,
+                               GError **error);
+
+/**
  * vmf_gss_acceptor() - wait for an exchange as host/@me->fqdn
  *
  * Returns: (transfer full): %NULL and VMF_ERROR_CONFIG (no usable key in the keytab).
  */
 VmfGss *vmf_gss_acceptor(const VmfHostIdentity *me, const char *keytab, GError **error);
+/** vmf_gss_warm_up() - load libraries, for a process that will not be able to open files later */
+void vmf_gss_warm_up(void);
 void vmf_gss_free(VmfGss *gss);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfGss, vmf_gss_free)
 

@@ -3,7 +3,10 @@
 
 #include "auth/krb5-util.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Case of the host name aside (joins on hosts with capitals in their name), an exact match. */
 static gboolean
@@ -80,6 +83,49 @@ vmf_service_keytab_new(const VmfHostIdentity *me, const char *path, GError **err
         return NULL;
     }
     return g_steal_pointer(&keys);
+}
+
+static krb5_error_code
+write_keys(VmfServiceKeytab *keys, krb5_keytab to)
+{
+    krb5_kt_cursor cursor = NULL;
+    krb5_keytab_entry entry;
+    krb5_error_code code = krb5_kt_start_seq_get(keys->context, keys->keytab, &cursor), added = 0;
+    if (code != 0)
+        return code;
+    while (added == 0 &&
+           (code = krb5_kt_next_entry(keys->context, keys->keytab, &entry, &cursor)) == 0) {
+        added = krb5_kt_add_entry(keys->context, to, &entry);
+        krb5_free_keytab_entry_contents(keys->context, &entry);
+    }
+    krb5_kt_end_seq_get(keys->context, keys->keytab, &cursor);
+    return added != 0 ? added : code == KRB5_KT_END ? 0 : code;
+}
+
+int
+vmf_service_keytab_to_fd(VmfServiceKeytab *keys, GError **error)
+{
+    int fd = memfd_create("vmferry-keys", MFD_CLOEXEC);
+    if (fd < 0 || write(fd, "\5\2", 2) != 2) { /* an empty keytab, version 2 */
+        int saved = errno;
+        if (fd >= 0)
+            close(fd);
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "no file in memory: %s",
+                    g_strerror(saved));
+        return -1;
+    }
+    g_autofree gchar *name = g_strdup_printf("WRFILE:/proc/self/fd/%d", fd);
+    krb5_keytab file = NULL;
+    krb5_error_code code = krb5_kt_resolve(keys->context, name, &file);
+    if (code == 0)
+        code = write_keys(keys, file);
+    if (file)
+        krb5_kt_close(keys->context, file);
+    if (code == 0)
+        return fd;
+    vmf_krb5_fail(error, keys->context, code, "cannot pass on the keys of '%s'", keys->server_name);
+    close(fd);
+    return -1;
 }
 
 void

@@ -28,5 +28,12 @@ typedef struct {
  */
 VmfServiceKeytab *
 vmf_service_keytab_new(const VmfHostIdentity *me, const char *path, GError **error);
+
+/**
+ * vmf_service_keytab_to_fd() - the same keys as a file without a name, for a process that may open none
+ *
+ * Returns: an fd, close-on-exec: for whoever inherits it a keytab "/proc/self/fd/N"; -1 and VMF_ERROR_INTERNAL
+ */
+int vmf_service_keytab_to_fd(VmfServiceKeytab *keys, GError **error);
 void vmf_service_keytab_free(VmfServiceKeytab *keys);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfServiceKeytab, vmf_service_keytab_free)
