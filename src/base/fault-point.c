@@ -4,6 +4,7 @@
 #ifdef VMF_FAULT_POINTS
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -38,10 +39,34 @@ vmf_fault_point_past(const char *name, guint64 threshold, guint64 total, guint64
         vmf_fault_point(name);
 }
 
+static GMutex shared_lock;
+static GPtrArray *shared; /* of flags */
+
+void
+vmf_fault_point_share(_Atomic guint32 *flag, gboolean on)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&shared_lock);
+    if (shared == NULL)
+        shared = g_ptr_array_new();
+    g_ptr_array_remove_fast(shared, flag);
+    if (on)
+        g_ptr_array_add(shared, flag);
+}
+
+void
+vmf_fault_point_raised(const char *name, _Atomic guint32 *flag)
+{
+    if (*flag && atomic_exchange(flag, 0))
+        vmf_fault_point(name);
+}
+
 void
 vmf_fault_point_call(const char *name)
 {
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&shared_lock);
     g_atomic_pointer_set(&called, name);
+    for (guint i = 0; shared && i < shared->len; i++)
+        *(_Atomic guint32 *)shared->pdata[i] = 1;
 }
 
 void

@@ -33,11 +33,21 @@ void vmf_fault_point_past(const char *name, guint64 threshold, guint64 total, gu
 void vmf_fault_point_call(const char *name);
 void vmf_fault_point_called(const char *name);
 
+/**
+ * vmf_fault_point_share() - vmf_fault_point_call() raises @flag too, in memory shared with the process
+ *   that is to wait: with vmf_fault_point_raised()
+ * @on: from now on; or no longer
+ */
+void vmf_fault_point_share(_Atomic guint32 *flag, gboolean on);
+void vmf_fault_point_raised(const char *name, _Atomic guint32 *flag);
+
 #else
 
 #define vmf_fault_point(name)                               ((void)0)
 #define vmf_fault_point_past(name, threshold, total, added) ((void)0)
 #define vmf_fault_point_call(name)                          ((void)0)
 #define vmf_fault_point_called(name)                        ((void)0)
+#define vmf_fault_point_share(flag, on)                     ((void)0)
+#define vmf_fault_point_raised(name, flag)                  ((void)0)
 
 #endif

@@ -3,70 +3,32 @@
 
 #include "src/base/error.h"
 #include "src/channel/channel-private.h"
-#include "src/channel/handshake.h"
-#include "src/channel/relay.h"
+#include "src/channel/door.h"
+#include "src/channel/exchange.h"
+#include "src/channel/greeting.h"
+#include "src/channel/owned-fd.h"
+#include "src/channel/session.h"
 #include "src/channel/streams.h"
-#include "src/channel/wire.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <netdb.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define PLAIN_BUFFER (1024 * 1024)
 
-struct _VmfChannel {
-    gint refs;             /* atomic */
-    VmfPeerIdentity *peer; /* immutable, as are the next three */
-    gchar *stream_name;    /* NULL: control */
-    int sock;
-    VmfTls *tls;
-
-    pthread_mutex_t lock; /* see tls.c for why not GMutex; guards what follows */
-    gboolean started;     /* steal_fd or pump has been called */
-    VmfRelay *relay;      /* set once, then lives as long as the channel */
-};
-
-/* A socket that is closed unless it is stolen. */
-typedef int OwnedFd;
-
-static void
-close_owned(OwnedFd *fd)
+void
+vmf_channel_init(VmfChannel *channel, const VmfChannelOps *ops, VmfPeerIdentity *peer,
+                 const char *stream_name, const guint8 secret[VMF_TLS_KEY_BYTES])
 {
-    if (*fd >= 0)
-        close(*fd);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(OwnedFd, close_owned)
-
-static int
-steal(OwnedFd *fd)
-{
-    int stolen = *fd;
-    *fd = -1;
-    return stolen;
-}
-
-VmfChannel *
-vmf_channel_from_session(int sock, VmfTls *tls, VmfPeerIdentity *peer, const char *stream_name)
-{
-    VmfChannel *channel = g_new0(VmfChannel, 1);
+    channel->ops = ops;
     channel->refs = 1;
-    channel->sock = sock;
-    channel->tls = tls;
     channel->peer = peer;
     channel->stream_name = g_strdup(stream_name);
-    pthread_mutex_init(&channel->lock, NULL);
-    return channel;
-}
-
-VmfTls *
-vmf_channel_session(VmfChannel *channel)
-{
-    return channel->tls;
+    memcpy(channel->stream_secret, secret, VMF_TLS_KEY_BYTES);
 }
 
 VmfChannel *
@@ -81,41 +43,59 @@ vmf_channel_unref(VmfChannel *channel)
 {
     if (channel == NULL || !g_atomic_int_dec_and_test(&channel->refs))
         return;
-    vmf_relay_free(channel->relay);
-    vmf_tls_free(channel->tls);
-    close(channel->sock);
     vmf_peer_identity_free(channel->peer);
     g_free(channel->stream_name);
-    pthread_mutex_destroy(&channel->lock);
-    g_free(channel);
+    explicit_bzero(channel->stream_secret, sizeof channel->stream_secret);
+    channel->ops->free(channel);
 }
 
-static gint64
-verdict_deadline(const VmfChannelConfig *config)
+/* ---- made in this process ---- */
+
+/* What a session asks, answered from a VmfChannelConfig. */
+typedef struct {
+    const VmfChannelConfig *config;
+    VmfChannelStreams *streams;
+} Local;
+
+static gboolean
+local_exchange(gpointer data, GBytes *token, GBytes **answer, guint8 key[VMF_TLS_KEY_BYTES],
+               VmfPeerIdentity **peer, GError **error)
 {
-    guint seconds = config && config->timeout_s ? config->timeout_s : VMF_VERDICT_TIMEOUT_S;
-    return g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
+    const VmfChannelConfig *config = ((Local *)data)->config;
+    g_autoptr(VmfGss) gss = vmf_gss_acceptor(config->me, config->keytab, error);
+    return gss && vmf_exchange_accept(gss, token, answer, key, peer, error);
 }
 
-/* Steps 2 and 3 of a control channel; @key and @peer come from step 1. */
-static VmfChannel *
-finish_control(const VmfChannelConfig *config, int sock, gboolean server,
-               const guint8 key[VMF_TLS_KEY_BYTES], VmfPeerIdentity *peer_taken, gint64 deadline,
-               GError **error)
+static gboolean
+local_look_up(gpointer data, const char *name, guint8 key[VMF_TLS_KEY_BYTES],
+              VmfPeerIdentity **peer, GError **error)
 {
-    g_autoptr(VmfPeerIdentity) peer = peer_taken;
-    g_autoptr(VmfTls) tls = vmf_handshake_tls(sock, server, key, deadline, error);
-    if (tls == NULL)
-        return NULL;
+    VmfChannelStreams *streams = ((Local *)data)->streams;
+    if (streams)
+        return vmf_channel_streams_look_up(streams, name, key, peer, error);
+    g_set_error_literal(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                        "a stream was opened where none is expected");
+    return FALSE;
+}
 
-    g_autoptr(GError) refusal = NULL;
-    if (!config->judge(peer, config->judge_data, &refusal) && refusal == NULL)
-        g_set_error(&refusal, VMF_ERROR, VMF_ERROR_DENIED, "'%s' is not accepted as a peer",
-                    peer->principal);
-    if (!vmf_handshake_verdicts(tls, sock, refusal, peer->principal, verdict_deadline(config),
-                                error))
-        return NULL;
-    return vmf_channel_from_session(sock, g_steal_pointer(&tls), g_steal_pointer(&peer), NULL);
+static gboolean
+local_judge(gpointer data, const VmfPeerIdentity *peer, const char *stream_name, GError **error)
+{
+    Local *local = data;
+    if (stream_name == NULL)
+        return local->config->judge(peer, local->config->judge_data, error);
+    return local->streams == NULL || /* we opened it */
+           vmf_channel_streams_use_up(local->streams, stream_name, error);
+}
+
+static VmfSessionHost
+session_host(Local *local)
+{
+    return (VmfSessionHost){.exchange = local_exchange,
+                            .look_up = local_look_up,
+                            .judge = local_judge,
+                            .host = local,
+                            .timeout_s = local->config ? local->config->timeout_s : 0};
 }
 
 static gboolean
@@ -137,82 +117,34 @@ valid_peer_name(const VmfChannelConfig *config, const char *fqdn, GError **error
     return ok;
 }
 
+static VmfChannel *
+connect_here(const VmfChannelConfig *config, int sock, const char *peer_fqdn, GError **error)
+{
+    g_auto(VmfOwnedFd) owned = sock;
+    g_autoptr(VmfGss)
+        gss = vmf_gss_initiator(config->me, config->keytab, config->ccache, peer_fqdn, error);
+    if (gss == NULL)
+        return NULL;
+    Local local = {config, NULL};
+    VmfSessionHost host = session_host(&local);
+    return vmf_session_connect(&host, gss, vmf_owned_fd_steal(&owned), error);
+}
+
 VmfChannel *
 vmf_channel_connect(const VmfChannelConfig *config, int sock, const char *peer_fqdn, GError **error)
 {
-    g_auto(OwnedFd) owned = sock;
+    g_auto(VmfOwnedFd) owned = sock;
     g_return_val_if_fail(config->judge != NULL, NULL);
     g_autoptr(GError) reason = NULL;
-    guint8 key[VMF_TLS_KEY_BYTES];
-    VmfPeerIdentity *peer = NULL;
-    gint64 deadline = 0;
-    VmfChannel *channel = NULL;
-
     if (!valid_peer_name(config, peer_fqdn, error))
         return NULL;
-    vmf_wire_tune(sock, FALSE);
-    if (vmf_handshake_gss_initiate(config, sock, peer_fqdn, key, &peer, &deadline, &reason))
-        channel = finish_control(config, sock, FALSE, key, g_steal_pointer(&peer), deadline,
-                                 &reason);
-    explicit_bzero(key, sizeof key);
-    vmf_peer_identity_free(peer);
-    if (channel)
-        steal(&owned);
-    else
+    VmfChannel *channel = config->door ? vmf_door_connect(config, vmf_owned_fd_steal(&owned),
+                                                          peer_fqdn, &reason)
+                                       : connect_here(config, vmf_owned_fd_steal(&owned), peer_fqdn,
+                                                      &reason);
+    if (channel == NULL)
         g_propagate_prefixed_error(error, g_steal_pointer(&reason),
                                    "cannot connect to '%s': ", peer_fqdn);
-    return channel;
-}
-
-static VmfChannel *
-accept_control(const VmfChannelConfig *config, int sock, const guint8 greeting[VMF_GREETING_BYTES],
-               guint32 length, gint64 deadline, GError **error)
-{
-    guint8 key[VMF_TLS_KEY_BYTES];
-    VmfPeerIdentity *peer = NULL;
-    VmfChannel *channel = NULL;
-    if (vmf_handshake_gss_accept(config, sock, greeting, length, key, &peer, deadline, error))
-        channel = finish_control(config, sock, TRUE, key, g_steal_pointer(&peer), deadline, error);
-    explicit_bzero(key, sizeof key);
-    vmf_peer_identity_free(peer);
-    return channel;
-}
-
-/* Steps 2 and 3 of a stream. */
-static VmfChannel *
-finish_stream(int sock, gboolean server, const guint8 key[VMF_TLS_KEY_BYTES],
-              const VmfPeerIdentity *peer, VmfChannelStreams *streams, const char *name,
-              gint64 deadline, GError **error)
-{
-    g_autoptr(VmfTls) tls = vmf_handshake_tls(sock, server, key, deadline, error);
-    if (tls == NULL)
-        return NULL;
-    g_autoptr(GError) refusal = NULL;
-    if (streams)
-        vmf_channel_streams_use_up(streams, name, &refusal);
-    if (!vmf_handshake_verdicts(tls, sock, refusal, peer->principal, deadline, error))
-        return NULL;
-    return vmf_channel_from_session(sock, g_steal_pointer(&tls), vmf_peer_identity_copy(peer),
-                                    name);
-}
-
-static VmfChannel *
-accept_stream(int sock, VmfChannelStreams *streams, gint64 deadline, GError **error)
-{
-    char name[VMF_STREAM_NAME_CHARS + 1] = {0};
-    guint8 key[VMF_TLS_KEY_BYTES];
-    g_autoptr(VmfPeerIdentity) peer = NULL;
-    if (!vmf_wire_read(sock, (guint8 *)name, VMF_STREAM_NAME_CHARS, deadline, error))
-        return NULL;
-    if (streams == NULL || !vmf_stream_name_valid(name)) {
-        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
-                            "a stream was opened where none is expected, or by an impossible name");
-        return NULL;
-    }
-    if (!vmf_channel_streams_look_up(streams, name, key, &peer, error))
-        return NULL;
-    VmfChannel *channel = finish_stream(sock, TRUE, key, peer, streams, name, deadline, error);
-    explicit_bzero(key, sizeof key);
     return channel;
 }
 
@@ -220,31 +152,42 @@ VmfChannel *
 vmf_channel_accept(const VmfChannelConfig *config, int sock, VmfChannelStreams *streams,
                    GError **error)
 {
-    g_auto(OwnedFd) owned = sock;
     g_return_val_if_fail(config->judge != NULL, NULL);
-    gint64 deadline = g_get_monotonic_time() + VMF_HANDSHAKE_TIMEOUT_S * G_USEC_PER_SEC;
-    guint8 greeting[VMF_GREETING_BYTES];
-    VmfChannelKind kind;
-    guint32 length;
-    if (!vmf_wire_read(sock, greeting, sizeof greeting, deadline, error) ||
-        !vmf_greeting_decode(greeting, sizeof greeting, &kind, &length, error))
-        return NULL;
+    Local local = {config, streams};
+    VmfSessionHost host = session_host(&local);
+    return vmf_session_accept(&host, sock, error);
+}
 
-    VmfChannel *channel = NULL;
-    switch (kind) {
-    case VMF_CHANNEL_CONTROL:
-        vmf_wire_tune(sock, FALSE);
-        channel = accept_control(config, sock, greeting, length, deadline, error);
-        break;
-    case VMF_CHANNEL_STREAM:
-        vmf_wire_tune(sock, TRUE);
-        channel = accept_stream(sock, streams, deadline, error);
-        break;
+VmfChannel *
+vmf_channel_stream_connect(VmfChannel *control, int sock, const char *name, GError **error)
+{
+    g_auto(VmfOwnedFd) owned = sock;
+    if (!vmf_stream_name_valid(name)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "'%s' is no name of a stream", name);
+        return NULL;
     }
-    if (channel)
-        steal(&owned);
+    g_autoptr(GError) reason = NULL;
+    guint8 key[VMF_TLS_KEY_BYTES];
+    vmf_channel_stream_key(control, name, key);
+    VmfChannel *channel;
+    if (control->door) {
+        channel = vmf_door_stream(control->door, vmf_owned_fd_steal(&owned), name, key,
+                                  control->peer, &reason);
+    } else {
+        Local local = {NULL, NULL};
+        VmfSessionHost host = session_host(&local);
+        channel = vmf_session_stream(&host, vmf_owned_fd_steal(&owned), name, key, control->peer,
+                                     &reason);
+    }
+    explicit_bzero(key, sizeof key);
+    if (channel == NULL)
+        g_propagate_prefixed_error(
+            error, g_steal_pointer(&reason),
+            "cannot open a memory stream to '%s': ", control->peer->principal);
     return channel;
 }
+
+/* ---- made ---- */
 
 const VmfPeerIdentity *
 vmf_channel_peer(VmfChannel *channel)
@@ -253,18 +196,24 @@ vmf_channel_peer(VmfChannel *channel)
 }
 
 gchar *
-vmf_channel_peer_address(VmfChannel *channel)
+vmf_channel_address_of(int sock)
 {
     struct sockaddr_storage address;
     socklen_t size = sizeof address;
     char text[NI_MAXHOST];
-    if (getpeername(channel->sock, (struct sockaddr *)&address, &size) != 0 ||
+    if (getpeername(sock, (struct sockaddr *)&address, &size) != 0 ||
         getnameinfo((struct sockaddr *)&address, size, text, sizeof text, NULL, 0,
                     NI_NUMERICHOST) != 0)
         return g_strdup("");
     static const char mapped[] = "::ffff:"; /* IPv4 on a socket for both (RFC 4291 2.5.5.2) */
     gboolean is_mapped = g_str_has_prefix(text, mapped) && strchr(text, '.') != NULL;
     return g_strdup(is_mapped ? text + strlen(mapped) : text);
+}
+
+gchar *
+vmf_channel_peer_address(VmfChannel *channel)
+{
+    return channel->ops->address(channel);
 }
 
 gboolean
@@ -282,18 +231,7 @@ vmf_channel_stream_name(VmfChannel *channel)
 gboolean
 vmf_channel_pump(VmfChannel *channel, int local_fd, GError **error)
 {
-    g_auto(OwnedFd) owned = local_fd;
-    pthread_mutex_lock(&channel->lock);
-    gboolean first = !channel->started;
-    channel->started = TRUE;
-    if (first)
-        channel->relay = vmf_relay_start(channel->tls, channel->sock, steal(&owned), error);
-    gboolean ok = channel->relay != NULL;
-    pthread_mutex_unlock(&channel->lock);
-    if (!first)
-        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_INTERNAL,
-                            "this channel is relayed, or was closed, already");
-    return first && ok;
+    return channel->ops->pump(channel, local_fd, error);
 }
 
 int
@@ -314,49 +252,40 @@ vmf_channel_steal_fd(VmfChannel *channel, GError **error)
     return -1;
 }
 
-static VmfRelay *
-get_relay(VmfChannel *channel)
-{
-    pthread_mutex_lock(&channel->lock);
-    VmfRelay *relay = channel->relay;
-    pthread_mutex_unlock(&channel->lock);
-    return relay;
-}
-
 gboolean
 vmf_channel_wait(VmfChannel *channel, GError **error)
 {
-    VmfRelay *relay = get_relay(channel);
-    if (relay)
-        return vmf_relay_wait(relay, error);
-    g_set_error_literal(error, VMF_ERROR, VMF_ERROR_INTERNAL, "this channel was never relayed");
-    return FALSE;
+    return channel->ops->wait(channel, error);
 }
 
 void
 vmf_channel_close(VmfChannel *channel)
 {
-    pthread_mutex_lock(&channel->lock);
-    channel->started = TRUE;
-    if (channel->relay)
-        vmf_relay_cut(channel->relay);
-    else
-        shutdown(channel->sock, SHUT_RDWR);
-    pthread_mutex_unlock(&channel->lock);
+    channel->ops->close(channel);
 }
 
 guint64
 vmf_channel_bytes_in(VmfChannel *channel)
 {
-    VmfRelay *relay = get_relay(channel);
-    return relay ? vmf_relay_bytes_in(relay) : 0;
+    return channel->ops->bytes(channel, TRUE);
 }
 
 guint64
 vmf_channel_bytes_out(VmfChannel *channel)
 {
-    VmfRelay *relay = get_relay(channel);
-    return relay ? vmf_relay_bytes_out(relay) : 0;
+    return channel->ops->bytes(channel, FALSE);
+}
+
+/* ---- streams ---- */
+
+void
+vmf_channel_stream_key(VmfChannel *control, const char *name, guint8 key[VMF_TLS_KEY_BYTES])
+{
+    gsize size = VMF_TLS_KEY_BYTES;
+    GHmac *hmac = g_hmac_new(G_CHECKSUM_SHA256, control->stream_secret, VMF_TLS_KEY_BYTES);
+    g_hmac_update(hmac, (const guchar *)name, (gssize)strlen(name));
+    g_hmac_get_digest(hmac, key, &size);
+    g_hmac_unref(hmac);
 }
 
 gboolean
@@ -374,39 +303,10 @@ vmf_channel_stream_expect(VmfChannel *control, VmfChannelStreams *streams, guint
     for (gsize i = 0; i < sizeof random; i++)
         g_snprintf(name + 2 * i, 3, "%02x", random[i]);
 
-    gboolean ok = vmf_tls_export(control->tls, name, key, error) &&
-                  vmf_channel_streams_add(streams, name, key, control->peer, life_s, error);
+    vmf_channel_stream_key(control, name, key);
+    gboolean ok = vmf_channel_streams_add(streams, name, key, control->peer, life_s, error);
     explicit_bzero(key, sizeof key);
     if (ok)
         *name_out = g_strdup(name);
     return ok;
-}
-
-VmfChannel *
-vmf_channel_stream_connect(VmfChannel *control, int sock, const char *name, GError **error)
-{
-    g_auto(OwnedFd) owned = sock;
-    if (!vmf_stream_name_valid(name)) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "'%s' is no name of a stream", name);
-        return NULL;
-    }
-    vmf_wire_tune(sock, TRUE);
-    gint64 deadline = g_get_monotonic_time() + VMF_HANDSHAKE_TIMEOUT_S * G_USEC_PER_SEC;
-    guint8 opening[VMF_GREETING_BYTES + VMF_STREAM_NAME_CHARS], key[VMF_TLS_KEY_BYTES];
-    vmf_greeting_encode(VMF_CHANNEL_STREAM, VMF_STREAM_NAME_CHARS, opening);
-    memcpy(opening + VMF_GREETING_BYTES, name, VMF_STREAM_NAME_CHARS);
-
-    g_autoptr(GError) reason = NULL;
-    VmfChannel *channel = NULL;
-    if (vmf_tls_export(control->tls, name, key, &reason) &&
-        vmf_wire_write(sock, opening, sizeof opening, deadline, &reason))
-        channel = finish_stream(sock, FALSE, key, control->peer, NULL, name, deadline, &reason);
-    explicit_bzero(key, sizeof key);
-    if (channel)
-        steal(&owned);
-    else
-        g_propagate_prefixed_error(
-            error, g_steal_pointer(&reason),
-            "cannot open a memory stream to '%s': ", control->peer->principal);
-    return channel;
 }

@@ -17,7 +17,8 @@
  *      The channel exists when both said yes.
  *   4. Two relay threads pump between TLS and a local fd, from the moment that fd is asked for.
  *   Memory streams skip 1: they present a one-use name that the control channel carried, and their
- *   PSK is the control channel's TLS exporter with that name as context.
+ *   PSK is HMAC-SHA256 of that name under a secret that the control channel's TLS has exported.
+ *   In vmferryd all of this but 3's judgement happens in unprivileged processes: see door.h.
  *
  * Failure model
  *   - Everything up to the verdict has one deadline (10 s for 1 and 2 together, @timeout_s for 3).
@@ -29,6 +30,7 @@
 
 typedef struct _VmfChannel VmfChannel;
 typedef struct _VmfChannelStreams VmfChannelStreams;
+typedef struct _VmfDoor VmfDoor;
 
 /**
  * VmfChannelJudge - whether @peer may be our peer; vmf_peer_judge() with the caller's group
@@ -48,6 +50,8 @@ typedef gboolean (*VmfChannelJudge)(const VmfPeerIdentity *peer, gpointer data, 
  * @judge:      required; the channel is not given out when it says no
  * @judge_data: for @judge
  * @timeout_s:  longest wait for the peer's verdict (it may have to ask its directory); 0: 30
+ * @door:       the unprivileged processes that connect for us (src/channel/door.h), as in vmferryd; %NULL:
+ *              this process speaks with the peer itself (tools and tests)
  */
 typedef struct {
     const VmfHostIdentity *me;
@@ -56,6 +60,7 @@ typedef struct {
     VmfChannelJudge judge;
     gpointer judge_data;
     guint timeout_s;
+    VmfDoor *door;
 } VmfChannelConfig;
 
 /**
@@ -80,7 +85,7 @@ VmfChannel *vmf_channel_connect(const VmfChannelConfig *config, int sock, const 
  * @sock:    (transfer full): accepted stream socket; closed on failure too
  * @streams: (nullable): where vmf_channel_stream_expect() registered names; %NULL: no streams here
  *
- * Limits on connections per address and in all are the listener's (src/channel/connection-limits.h). Blocking.
+ * In this process: for tools and tests. vmferryd has its connections from vmf_door_accept(). Blocking.
  *
  * Returns: (transfer full): a control channel or a stream (vmf_channel_is_stream()), or %NULL and the
  *   errors of vmf_channel_connect().

@@ -51,20 +51,22 @@ address_key(GInetAddress *address)
     return g_inet_address_to_string(whole);
 }
 
-gboolean
+VmfChannelLimitsVerdict
 vmf_channel_limits_enter(VmfChannelLimits *limits, GInetAddress *from)
 {
     g_autofree gchar *key = address_key(from);
     pthread_mutex_lock(&limits->lock);
     guint count = GPOINTER_TO_UINT(g_hash_table_lookup(limits->by_address, key));
-    gboolean room = limits->taken < limits->in_all && count < limits->per_address;
-    if (room) {
+    VmfChannelLimitsVerdict verdict = count >= limits->per_address      ? VMF_CHANNEL_LIMITS_ADDRESS
+                                      : limits->taken >= limits->in_all ? VMF_CHANNEL_LIMITS_ALL
+                                                                        : VMF_CHANNEL_LIMITS_OK;
+    if (verdict == VMF_CHANNEL_LIMITS_OK) {
         limits->taken++;
         g_hash_table_replace(limits->by_address, g_steal_pointer(&key),
                              GUINT_TO_POINTER(count + 1));
     }
     pthread_mutex_unlock(&limits->lock);
-    return room;
+    return verdict;
 }
 
 void

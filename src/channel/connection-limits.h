@@ -8,8 +8,8 @@
 /*
  * How many connections that have not yet proven who they are a listener serves at once.
  *
- * The listener asks for a place before it hands a socket to vmf_channel_accept() and gives the place
- * back when accept returned, whatever it returned. Who gets no place is closed unread.
+ * The listener (vmferry-door) asks for a place for each connection, and gives it back when the peer has been
+ * accepted, or the connection has ended. Who gets no place is closed unread.
  * IPv6 peers count by their /64, which one machine may own whole. Thread-safe.
  */
 
@@ -24,7 +24,13 @@ VmfChannelLimits *vmf_channel_limits_new(guint per_address, guint in_all);
 void vmf_channel_limits_free(VmfChannelLimits *limits);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfChannelLimits, vmf_channel_limits_free)
 
-/** vmf_channel_limits_enter() - take a place; %FALSE: none left for @from */
-gboolean vmf_channel_limits_enter(VmfChannelLimits *limits, GInetAddress *from);
-/** vmf_channel_limits_leave() - give the place back; once for each enter() that said %TRUE */
+typedef enum {
+    VMF_CHANNEL_LIMITS_OK,      /* a place is taken */
+    VMF_CHANNEL_LIMITS_ADDRESS, /* none left for this address */
+    VMF_CHANNEL_LIMITS_ALL,     /* none left at all */
+} VmfChannelLimitsVerdict;
+
+/** vmf_channel_limits_enter() - take a place for @from */
+VmfChannelLimitsVerdict vmf_channel_limits_enter(VmfChannelLimits *limits, GInetAddress *from);
+/** vmf_channel_limits_leave() - give the place back; once for each enter() that said OK */
 void vmf_channel_limits_leave(VmfChannelLimits *limits, GInetAddress *from);

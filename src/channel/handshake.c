@@ -1,57 +1,46 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/channel/handshake.h"
 
-#include "auth/gss.h"
 #include "src/base/error.h"
+#include "src/channel/exchange.h"
 #include "src/channel/wire.h"
 
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define HASH_BYTES       32
 #define REFUSAL_LINGER_S ((gint64)2)
 
-static const char psk_label[] = "vmferry psk 1";
-
-/* Who of the two is TLS client. It is always the GSS initiator; the byte keeps a future otherwise. */
-#define ROLE_CLIENT_IS_INITIATOR 1
-
-/* "vmferry psk 1" ‖ SHA-256(everything said so far) ‖ role → key */
-static gboolean
-derive_psk(VmfGss *gss, GChecksum *transcript, guint8 key[VMF_TLS_KEY_BYTES], GError **error)
-{
-    G_STATIC_ASSERT(VMF_TLS_KEY_BYTES == VMF_GSS_KEY_BYTES);
-    guint8 label[sizeof psk_label - 1 + HASH_BYTES + 1];
-    gsize hash_size = HASH_BYTES;
-    memcpy(label, psk_label, sizeof psk_label - 1);
-    g_checksum_get_digest(transcript, label + sizeof psk_label - 1, &hash_size);
-    g_assert(hash_size == HASH_BYTES);
-    label[sizeof label - 1] = ROLE_CLIENT_IS_INITIATOR;
-    return vmf_gss_derive(gss, label, sizeof label, key, error);
-}
+/* The most a peer may send in step 2; an honest one needs some hundred */
+#define HANDSHAKE_BYTES ((gsize)16384)
 
 static gboolean
-send_hashed(int sock, GChecksum *transcript, const guint8 *head, gsize head_size, GBytes *token,
-            gint64 deadline, GError **error)
+send_token(int sock, const guint8 *head, gsize head_size, GBytes *token, gint64 deadline,
+           GError **error)
 {
     gsize size;
     const guint8 *data = g_bytes_get_data(token, &size);
     g_autoptr(GByteArray) both = g_byte_array_sized_new((guint)(head_size + size));
     g_byte_array_append(both, head, (guint)head_size);
     g_byte_array_append(both, data, (guint)size);
-    g_checksum_update(transcript, both->data, (gssize)both->len);
     return vmf_wire_write(sock, both->data, both->len, deadline, error);
 }
 
-static GBytes *
-read_hashed(int sock, GChecksum *transcript, guint32 length, gint64 deadline, GError **error)
+GBytes *
+vmf_handshake_read_token(int sock, guint32 length, gint64 deadline, GError **error)
 {
     g_autofree guint8 *data = g_malloc(length);
     if (!vmf_wire_read(sock, data, length, deadline, error))
         return NULL;
-    g_checksum_update(transcript, data, (gssize)length);
     return g_bytes_new_take(g_steal_pointer(&data), length);
+}
+
+gboolean
+vmf_handshake_say_answer(int sock, GBytes *answer, gint64 deadline, GError **error)
+{
+    guint8 head[VMF_ANSWER_BYTES];
+    vmf_answer_encode((guint32)g_bytes_get_size(answer), head);
+    return send_token(sock, head, sizeof head, answer, deadline, error);
 }
 
 static gboolean
@@ -68,77 +57,33 @@ token_fits(GBytes *token, GError **error)
 }
 
 gboolean
-vmf_handshake_gss_initiate(const VmfChannelConfig *config, int sock, const char *peer_fqdn,
-                           guint8 key[VMF_TLS_KEY_BYTES], VmfPeerIdentity **peer, gint64 *deadline,
-                           GError **error)
+vmf_handshake_initiate(VmfGss *gss, int sock, guint8 key[VMF_TLS_KEY_BYTES], VmfPeerIdentity **peer,
+                       gint64 deadline, GError **error)
 {
-    g_autoptr(VmfGss)
-        gss = vmf_gss_initiator(config->me, config->keytab, config->ccache, peer_fqdn, error);
-    if (gss == NULL)
-        return FALSE;
     g_autoptr(GBytes) token = NULL;
     gboolean done;
     if (!vmf_gss_step(gss, NULL, &token, &done, error) || !token_fits(token, error))
         return FALSE;
-
-    /* our own KDC was slow or not; from here on it is the peer's time */
-    *deadline = g_get_monotonic_time() + VMF_HANDSHAKE_TIMEOUT_S * G_USEC_PER_SEC;
-    g_autoptr(GChecksum) transcript = g_checksum_new(G_CHECKSUM_SHA256);
     guint8 greeting[VMF_GREETING_BYTES], head[VMF_ANSWER_BYTES];
     guint32 length;
     vmf_greeting_encode(VMF_CHANNEL_CONTROL, (guint32)g_bytes_get_size(token), greeting);
-    if (!send_hashed(sock, transcript, greeting, sizeof greeting, token, *deadline, error) ||
-        !vmf_wire_read(sock, head, sizeof head, *deadline, error) ||
+    if (!send_token(sock, greeting, sizeof greeting, token, deadline, error) ||
+        !vmf_wire_read(sock, head, sizeof head, deadline, error) ||
         !vmf_answer_decode(head, sizeof head, &length, error))
         return FALSE;
-    g_checksum_update(transcript, head, sizeof head);
-    g_autoptr(GBytes) answer = read_hashed(sock, transcript, length, *deadline, error);
+    g_autoptr(GBytes) answer = vmf_handshake_read_token(sock, length, deadline, error);
     g_autoptr(GBytes) nothing = NULL;
     if (answer == NULL || !vmf_gss_step(gss, answer, &nothing, &done, error))
         return FALSE;
     if (!done || nothing != NULL) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
-                    "the Kerberos exchange with '%s' did not end where it must", peer_fqdn);
-        return FALSE;
-    }
-    *peer = vmf_gss_peer(gss, error);
-    return *peer && derive_psk(gss, transcript, key, error);
-}
-
-gboolean
-vmf_handshake_gss_accept(const VmfChannelConfig *config, int sock,
-                         const guint8 greeting[VMF_GREETING_BYTES], guint32 length,
-                         guint8 key[VMF_TLS_KEY_BYTES], VmfPeerIdentity **peer, gint64 deadline,
-                         GError **error)
-{
-    g_autoptr(GChecksum) transcript = g_checksum_new(G_CHECKSUM_SHA256);
-    g_checksum_update(transcript, greeting, VMF_GREETING_BYTES);
-    g_autoptr(GBytes) token = read_hashed(sock, transcript, length, deadline, error);
-    if (token == NULL)
-        return FALSE;
-    g_autoptr(VmfGss) gss = vmf_gss_acceptor(config->me, config->keytab, error);
-    if (gss == NULL)
-        return FALSE;
-
-    gboolean done;
-    g_autoptr(GBytes) answer = NULL;
-    gboolean ok = vmf_gss_step(gss, token, &answer, &done, error);
-    if (answer && g_bytes_get_size(answer) <= VMF_CHANNEL_TOKEN_BYTES) {
-        /* a KRB-ERROR too: it tells the other end of a wrong clock, for example */
-        guint8 head[VMF_ANSWER_BYTES];
-        vmf_answer_encode((guint32)g_bytes_get_size(answer), head);
-        if (!send_hashed(sock, transcript, head, sizeof head, answer, deadline, ok ? error : NULL))
-            return FALSE;
-    }
-    if (!ok)
-        return FALSE;
-    if (!done || answer == NULL) {
         g_set_error_literal(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
-                            "the peer's Kerberos exchange is not mutual");
+                            "the Kerberos exchange did not end where it must");
         return FALSE;
     }
+    if (!vmf_exchange_derive(gss, token, answer, key, error))
+        return FALSE;
     *peer = vmf_gss_peer(gss, error);
-    return *peer && derive_psk(gss, transcript, key, error);
+    return *peer != NULL;
 }
 
 static gboolean
@@ -151,18 +96,28 @@ flush(VmfTls *tls, int sock, gint64 deadline, GError **error)
     return ok;
 }
 
+/* @most: bytes; lowered by what came */
 static gboolean
-feed(VmfTls *tls, int sock, gint64 deadline, GError **error)
+feed(VmfTls *tls, int sock, gsize *most, gint64 deadline, GError **error)
 {
     gsize room;
     guint8 *to = vmf_tls_input_room(tls, &room);
+    if (*most == 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "the other end has sent %" G_GSIZE_FORMAT
+                    " bytes without an end of its TLS handshake or verdict",
+                    HANDSHAKE_BYTES);
+        return FALSE;
+    }
     /* readiness first: the deadline binds a peer that always has one more byte, too */
     gssize n = vmf_wire_wait(sock, POLLIN, deadline, error)
-                   ? vmf_wire_read_some(sock, to, room, deadline, error)
+                   ? vmf_wire_read_some(sock, to, MIN(room, *most), deadline, error)
                    : -1;
-    if (n >= 0)
-        vmf_tls_input_added(tls, (gsize)n);
-    return n >= 0;
+    if (n < 0)
+        return FALSE;
+    vmf_tls_input_added(tls, (gsize)n);
+    *most -= (gsize)n;
+    return TRUE;
 }
 
 VmfTls *
@@ -170,6 +125,7 @@ vmf_handshake_tls(int sock, gboolean server, const guint8 key[VMF_TLS_KEY_BYTES]
                   GError **error)
 {
     g_autoptr(VmfTls) tls = vmf_tls_new(server, key, error);
+    gsize most = HANDSHAKE_BYTES;
     if (tls == NULL)
         return NULL;
     for (;;) {
@@ -182,7 +138,7 @@ vmf_handshake_tls(int sock, gboolean server, const guint8 key[VMF_TLS_KEY_BYTES]
             return NULL;
         if (result == VMF_TLS_OK)
             return g_steal_pointer(&tls);
-        if (!feed(tls, sock, deadline, error))
+        if (!feed(tls, sock, &most, deadline, error))
             return NULL;
     }
 }
@@ -190,6 +146,7 @@ vmf_handshake_tls(int sock, gboolean server, const guint8 key[VMF_TLS_KEY_BYTES]
 static gboolean
 read_plain(VmfTls *tls, int sock, guint8 *data, gsize size, gint64 deadline, GError **error)
 {
+    gsize most = HANDSHAKE_BYTES;
     while (size > 0) {
         gsize used;
         switch (vmf_tls_open(tls, data, size, &used, error)) {
@@ -198,7 +155,7 @@ read_plain(VmfTls *tls, int sock, guint8 *data, gsize size, gint64 deadline, GEr
             size -= used;
             break;
         case VMF_TLS_AGAIN:
-            if (!feed(tls, sock, deadline, error))
+            if (!feed(tls, sock, &most, deadline, error))
                 return FALSE;
             break;
         case VMF_TLS_END:

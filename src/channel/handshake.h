@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
-#include "src/channel/channel.h"
+#include "auth/gss.h"
 #include "src/channel/greeting.h"
 #include "src/channel/tls.h"
 
@@ -14,24 +14,24 @@
 #define VMF_VERDICT_TIMEOUT_S   30
 
 /**
- * vmf_handshake_gss_initiate() - step 1 as initiator: who the peer is, and the PSK
- * @deadline: (out): by when step 2 must be done
+ * vmf_handshake_initiate() - step 1 as initiator: who the peer is, and the PSK
+ * @gss:  an initiator that has not taken a step
  * @key:  (out): the caller zeroes it
  * @peer: (out) (transfer full): not confirmed before vmf_handshake_tls()
  */
-gboolean vmf_handshake_gss_initiate(const VmfChannelConfig *config, int sock, const char *peer_fqdn,
-                                    guint8 key[VMF_TLS_KEY_BYTES], VmfPeerIdentity **peer,
-                                    gint64 *deadline, GError **error);
+gboolean vmf_handshake_initiate(VmfGss *gss, int sock, guint8 key[VMF_TLS_KEY_BYTES],
+                                VmfPeerIdentity **peer, gint64 deadline, GError **error);
 
 /**
- * vmf_handshake_gss_accept() - step 1 as acceptor, after the greeting
- * @greeting: as received
- * @length:   of the token, from the greeting
+ * vmf_handshake_read_token() - step 1 as acceptor, after the greeting
+ * @length: from the greeting
+ *
+ * Returns: (transfer full): what vmf_exchange_accept() takes.
  */
-gboolean vmf_handshake_gss_accept(const VmfChannelConfig *config, int sock,
-                                  const guint8 greeting[VMF_GREETING_BYTES], guint32 length,
-                                  guint8 key[VMF_TLS_KEY_BYTES], VmfPeerIdentity **peer,
-                                  gint64 deadline, GError **error);
+GBytes *vmf_handshake_read_token(int sock, guint32 length, gint64 deadline, GError **error);
+
+/** vmf_handshake_say_answer() - and what that gave */
+gboolean vmf_handshake_say_answer(int sock, GBytes *answer, gint64 deadline, GError **error);
 
 /**
  * vmf_handshake_tls() - step 2: the peer proves to hold @key, and we do

@@ -14,6 +14,7 @@
 
 #define BLOCK_BYTES    ((gsize)256 * 1024)
 #define LOCAL_BUFFER   (1024 * 1024)
+#define THREAD_STACK   ((size_t)256 * 1024) /* a child of vmferry-door has little memory */
 #define LINGER_S       10
 #define LINGER_TICK_MS 500
 #define MEMORY_MIDDLE  ((guint64)16 * 1024 * 1024) /* of a fault point */
@@ -23,7 +24,7 @@ struct _VmfRelay {
     int sock;
     int local;
     pthread_t out_thread, in_thread;
-    _Atomic guint64 bytes_out, bytes_in;
+    VmfRelayCounters *counters, own;
 
     pthread_mutex_t lock; /* see tls.c for why not GMutex; guards what follows */
     pthread_cond_t ended; /* a direction has ended */
@@ -150,9 +151,11 @@ pump_out(VmfRelay *relay, guint8 *block, GByteArray **buffer, GError **error)
         }
         if (!vmf_tls_seal(relay->tls, block, (gsize)n, error) || !flush(relay, buffer))
             return FALSE;
-        atomic_fetch_add_explicit(&relay->bytes_out, (guint64)n, memory_order_relaxed);
-        vmf_fault_point_past("source.memory.middle", MEMORY_MIDDLE, relay->bytes_out, (guint64)n);
+        atomic_fetch_add_explicit(&relay->counters->out, (guint64)n, memory_order_relaxed);
+        vmf_fault_point_past("source.memory.middle", MEMORY_MIDDLE, relay->counters->out,
+                             (guint64)n);
         vmf_fault_point_called(VMF_FAULT_POINT_PAUSED);
+        vmf_fault_point_raised(VMF_FAULT_POINT_PAUSED, &relay->counters->hold);
     }
 }
 
@@ -249,7 +252,7 @@ pump_in(VmfRelay *relay, guint8 *block, GError **error)
                 fail_undeliverable(relay);
                 return FALSE;
             }
-            atomic_fetch_add_explicit(&relay->bytes_in, used, memory_order_relaxed);
+            atomic_fetch_add_explicit(&relay->counters->in, used, memory_order_relaxed);
             break;
         case VMF_TLS_AGAIN:
             if (!feed(relay, &local_gone))
@@ -283,20 +286,25 @@ static int
 start_thread(pthread_t *thread, void *(*run)(void *), VmfRelay *relay)
 {
     sigset_t all, before;
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, THREAD_STACK);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(thread, NULL, run, relay);
+    int rc = pthread_create(thread, &small, run, relay);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&small);
     return rc;
 }
 
 VmfRelay *
-vmf_relay_start(VmfTls *tls, int sock, int local, GError **error)
+vmf_relay_start(VmfTls *tls, int sock, int local, VmfRelayCounters *counters, GError **error)
 {
     VmfRelay *relay = g_new0(VmfRelay, 1);
     relay->tls = tls;
     relay->sock = sock;
     relay->local = local;
+    relay->counters = counters ? counters : &relay->own;
     relay->running = 2;
     /* at most net.core.wmem_max, and twice the default even then: fewer switches per block */
     int room = LOCAL_BUFFER;
@@ -362,11 +370,11 @@ vmf_relay_free(VmfRelay *relay)
 guint64
 vmf_relay_bytes_in(VmfRelay *relay)
 {
-    return atomic_load_explicit(&relay->bytes_in, memory_order_relaxed);
+    return atomic_load_explicit(&relay->counters->in, memory_order_relaxed);
 }
 
 guint64
 vmf_relay_bytes_out(VmfRelay *relay)
 {
-    return atomic_load_explicit(&relay->bytes_out, memory_order_relaxed);
+    return atomic_load_explicit(&relay->counters->out, memory_order_relaxed);
 }

@@ -25,14 +25,25 @@
 typedef struct _VmfRelay VmfRelay;
 
 /**
+ * VmfRelayCounters - plain bytes that have passed; perhaps in memory shared with another process
+ * @hold: for fault points only (see src/base/fault-point.h)
+ */
+typedef struct {
+    _Atomic guint64 in, out;
+    _Atomic guint32 hold;
+} VmfRelayCounters;
+
+/**
  * vmf_relay_start() - make the threads
  * @tls:   handshake done; must outlive the relay
  * @sock:  its socket; stays the caller's, must outlive the relay
  * @local: (transfer full): closed by vmf_relay_free()
+ * @counters: where bytes are counted; must outlive the relay; %NULL: in the relay
  *
  * Returns: (transfer full): %NULL and VMF_ERROR_INTERNAL (no thread to be had).
  */
-VmfRelay *vmf_relay_start(VmfTls *tls, int sock, int local, GError **error);
+VmfRelay *
+vmf_relay_start(VmfTls *tls, int sock, int local, VmfRelayCounters *counters, GError **error);
 
 /** vmf_relay_cut() - end both directions now; any thread; no-op once they have ended */
 void vmf_relay_cut(VmfRelay *relay);

@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/daemon/listener.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
 #include "src/base/error.h"
-#include "src/channel/connection-limits.h"
+#include "src/channel/door.h"
 #include "src/migrate/peer-link.h"
+#include "src/migrate/vm-disks.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DOOR_USER "vmferry-door"
+#define BACKLOG   128
 
 typedef struct {
     const VmfContext *context;
     VmfPeerTable *peers;
-    VmfChannelLimits *limits;
 } Listener;
 
-typedef struct {
-    Listener *listener;
-    GInetAddress *address;
-    int fd;
-} Arrival;
-
 static gboolean
-serve(Listener *listener, int fd, GError **error)
+serve(const Listener *listener, VmfArrival *arrival, GError **error)
 {
     VmfChannelConfig config = {
         .me = listener->context->me,
@@ -29,7 +28,7 @@ serve(Listener *listener, int fd, GError **error)
         .judge = vmf_peer_judge_now,
         .judge_data = (gpointer)listener->context,
     };
-    VmfChannel *channel = vmf_channel_accept(&config, fd, listener->context->streams, error);
+    VmfChannel *channel = vmf_door_accept(&config, arrival, listener->context->streams, error);
     if (channel == NULL)
         return FALSE;
     return vmf_channel_is_stream(channel)
@@ -37,59 +36,63 @@ serve(Listener *listener, int fd, GError **error)
                : vmf_peer_table_serve(listener->peers, channel, error);
 }
 
-static gpointer
-meet(gpointer data)
+static void
+meet(VmfArrival *arrival, gpointer listener)
 {
-    Arrival *arrival = data;
+    g_autofree gchar *from = g_strdup(vmf_arrival_address(arrival));
     g_autoptr(GError) error = NULL;
-    if (!serve(arrival->listener, arrival->fd, &error)) {
-        g_autofree gchar *from = g_inet_address_to_string(arrival->address);
+    if (!serve(listener, arrival, &error))
         g_message("connection from %s refused: %s", from, error->message);
-    }
-    vmf_channel_limits_leave(arrival->listener->limits, arrival->address);
-    g_object_unref(arrival->address);
-    g_free(arrival);
-    return NULL;
 }
 
-static gboolean
-on_incoming(GSocketService *service, GSocketConnection *connection, GObject *source,
-            Listener *listener)
+/* All addresses of both families where there is IPv6, else those of IPv4. */
+static int
+bind_port(guint16 port)
 {
-    g_autoptr(GSocketAddress) remote = g_socket_connection_get_remote_address(connection, NULL);
-    if (!G_IS_INET_SOCKET_ADDRESS(remote))
-        return TRUE;
-    GInetAddress *address = g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(remote));
-    if (!vmf_channel_limits_enter(listener->limits, address))
-        return TRUE;
-    GSocket *socket = g_socket_connection_get_socket(connection);
-    int fd = fcntl(g_socket_get_fd(socket), F_DUPFD_CLOEXEC, 3);
-    if (fd < 0) {
-        vmf_channel_limits_leave(listener->limits, address);
-        return TRUE;
-    }
-    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    Arrival *arrival = g_new0(Arrival, 1);
-    *arrival = (Arrival){listener, g_object_ref(address), fd};
-    g_thread_unref(g_thread_new("vmf-meet", meet, arrival));
-    return TRUE;
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int off = 0, on = 1;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    gboolean both = fd >= 0 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0;
+    if (!both && fd >= 0)
+        close(fd);
+    if (!both)
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    int rc = both ? bind(fd, (struct sockaddr *)&six, sizeof six)
+                  : bind(fd, (struct sockaddr *)&four, sizeof four);
+    if (rc == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
 }
 
-GSocketService *
+VmfDoor *
+vmf_listener_door(const VmfContext *context, GError **error)
+{
+    VmfDoorSettings settings = {.me = context->me, .keytab = context->policy->keytab};
+    return vmf_local_user(DOOR_USER, "the user of vmferry-door", &settings.user.uid,
+                          &settings.user.gid, error)
+               ? vmf_door_open(&settings, error)
+               : NULL;
+}
+
+gboolean
 vmf_listener_start(const VmfContext *context, VmfPeerTable *peers, GError **error)
 {
-    g_autoptr(GError) local = NULL;
-    g_autoptr(GSocketService) service = g_socket_service_new();
-    if (!g_socket_listener_add_inet_port(G_SOCKET_LISTENER(service), context->policy->port, NULL,
-                                         &local)) {
+    int fd = bind_port(context->policy->port);
+    if (fd < 0) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
                     "cannot listen for peers on TCP port %u ([vmferry] port of %s): %s",
-                    context->policy->port, VMF_LOCAL_POLICY_FILE, local->message);
-        return NULL;
+                    context->policy->port, VMF_LOCAL_POLICY_FILE, g_strerror(errno));
+        return FALSE;
     }
     Listener *listener = g_new0(Listener, 1);
-    *listener = (Listener){context, peers, vmf_channel_limits_new(0, 0)};
-    g_signal_connect(service, "incoming", G_CALLBACK(on_incoming), listener);
-    g_socket_service_start(service);
-    return g_steal_pointer(&service);
+    *listener = (Listener){context, peers};
+    vmf_door_listen(context->door, fd, meet, listener);
+    return TRUE;
 }

@@ -231,6 +231,9 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
     context->host = vmf_host_new(NULL);
     g_thread_unref(g_thread_new("vmf-warm", warm_up, context->host));
     context->streams = vmf_channel_streams_new();
+    context->door = vmf_listener_door(context, error);
+    if (context->door == NULL)
+        return FALSE;
     context->keeper = daemon->keeper = vmf_disk_keeper_new(context);
     context->disks_started = vmf_disk_keeper_watch;
     daemon->bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, error);
@@ -244,7 +247,7 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
     daemon->jobs = vmf_job_table_new(context, daemon->bus, daemon->authority);
     daemon->peers = vmf_peer_table_new(context);
     return recover_all(daemon, error) && vmf_manager_export(daemon, error) &&
-           vmf_listener_start(context, daemon->peers, error) != NULL;
+           vmf_listener_start(context, daemon->peers, error);
 }
 
 typedef struct {

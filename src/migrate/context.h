@@ -20,6 +20,7 @@ typedef struct {
     VmfHost *host;
     VmfJournal *journal;
     VmfChannelStreams *streams;
+    VmfDoor *door; /* through which connections to other hosts are made */
     /* told, in any thread, that the VM's disk process was started or found; may be NULL */
     void (*disks_started)(gpointer keeper, const char *uuid);
     gpointer keeper;

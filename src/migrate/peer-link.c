@@ -182,6 +182,7 @@ vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
         .keytab = context->policy->keytab,
         .judge = vmf_peer_judge_now,
         .judge_data = (gpointer)context,
+        .door = context->door,
     };
     int fd = connect_tcp(context, fqdn, error);
     if (fd < 0)

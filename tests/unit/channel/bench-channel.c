@@ -7,7 +7,7 @@
  *
  * Wall time means something on an idle machine only; processor time on any.
  */
-#include "src/channel/channel-private.h"
+#include "src/channel/session.h"
 #include "src/channel/handshake.h"
 #include "tests/unit/channel/pair.h"
 

@@ -200,7 +200,7 @@ serve(gpointer data)
     getpeername(sock, (struct sockaddr *)&from, &size);
     g_autoptr(GInetAddress) address = g_inet_address_new_from_bytes((const guint8 *)&from.sin_addr,
                                                                     G_SOCKET_FAMILY_IPV4);
-    if (!vmf_channel_limits_enter(limits, address)) {
+    if (vmf_channel_limits_enter(limits, address) != VMF_CHANNEL_LIMITS_OK) {
         printf("refused busy too many connections\n");
         close(sock);
         return NULL;

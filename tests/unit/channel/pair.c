@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tests/unit/channel/pair.h"
 
-#include "src/channel/channel-private.h"
 #include "src/channel/handshake.h"
+#include "src/channel/session.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -45,10 +45,10 @@ make(const int client_sock, const int server_sock)
     VmfTls *client = vmf_handshake_tls(wire[0], FALSE, key, soon(), &error);
     g_assert_no_error(error);
     VmfTls *server = g_thread_join(thread);
-    pair.client = vmf_channel_from_session(client_sock < 0 ? wire[0] : client_sock, client,
-                                           somebody("host/server"), NULL);
-    pair.server = vmf_channel_from_session(server_sock < 0 ? wire[1] : server_sock, server,
-                                           somebody("CLIENT$"), NULL);
+    pair.client = vmf_session_new(client_sock < 0 ? wire[0] : client_sock, client,
+                                  somebody("host/server"), NULL, NULL);
+    pair.server = vmf_session_new(server_sock < 0 ? wire[1] : server_sock, server,
+                                  somebody("CLIENT$"), NULL, NULL);
     if (client_sock >= 0) {
         close(wire[0]);
         close(wire[1]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Sessions, relays and streams with a given key; who the peer is, is test-handshake's matter. */
 #include "src/base/error.h"
-#include "src/channel/channel-private.h"
+#include "src/channel/session.h"
 #include "src/channel/channel.h"
 #include "src/channel/greeting.h"
 #include "tests/unit/channel/pair.h"
@@ -176,7 +176,7 @@ update_keys(gpointer data)
         while (vmf_channel_bytes_out(channel) < UPDATED_BULK / 6 * i)
             g_usleep(100);
         g_autoptr(GError) error = NULL;
-        if (vmf_tls_update_keys(vmf_channel_session(channel), &error))
+        if (vmf_tls_update_keys(vmf_session_tls(channel), &error))
             updates++;
         else /* this thread was not scheduled in all the time that the rest took */
             g_assert_cmpuint(vmf_channel_bytes_out(channel), ==, UPDATED_BULK);

@@ -13,7 +13,7 @@ static gboolean
 enter(VmfChannelLimits *limits, const char *text)
 {
     g_autoptr(GInetAddress) from = address(text);
-    return vmf_channel_limits_enter(limits, from);
+    return vmf_channel_limits_enter(limits, from) == VMF_CHANNEL_LIMITS_OK;
 }
 
 static void
