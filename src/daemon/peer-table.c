@@ -4,19 +4,23 @@
 #include <string.h>
 
 #include "src/base/error.h"
+#include "src/channel/greeting.h"
 #include "src/migrate/gather.h"
+#include "src/migrate/peer-bus.h"
 #include "src/migrate/peer-link.h"
 #include "src/migrate/recover.h"
 
 /* Finished migrations that a source which lost its connection may still ask about. */
 #define REMEMBERED         32
 #define GATHERINGS_AT_MOST 8
+#define SESSIONS_PER_PEER  16
 
 struct _VmfPeerTable {
     const VmfContext *context;
     GMutex lock;
-    gint gathering;      /* atomic: calls of GatherFacts that run */
-    GPtrArray *incoming; /* of VmfIncoming, oldest first, also the last ones that are over */
+    gint gathering;       /* atomic: calls of GatherFacts that run */
+    GPtrArray *incoming;  /* of VmfIncoming, oldest first, also the last ones that are over */
+    GHashTable *sessions; /* SID → how many */
 };
 
 /* One connected peer: lives until its connection is closed and its last call has been answered. */
@@ -26,6 +30,7 @@ typedef struct {
     gchar *fqdn;
     GDBusConnection *bus;
     VmfPeer1 *skeleton;
+    gchar *sid;
     gboolean ended; /* guarded by the table's lock */
 } Session;
 
@@ -36,6 +41,7 @@ session_clear(gpointer data)
     g_object_unref(session->bus);
     vmf_channel_unref(session->channel);
     g_free(session->fqdn);
+    g_free(session->sid);
 }
 
 static void
@@ -50,6 +56,7 @@ vmf_peer_table_new(const VmfContext *context)
     VmfPeerTable *table = g_new0(VmfPeerTable, 1);
     table->context = context;
     g_mutex_init(&table->lock);
+    table->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     table->incoming = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_incoming_unref);
     return table;
 }
@@ -313,7 +320,9 @@ on_abort(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration, c
 {
     g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
     g_autoptr(GError) error = NULL;
-    if (incoming && vmf_incoming_abort(incoming, reason, &error))
+    g_autofree gchar *plain = vmf_verdict_text((const guint8 *)reason,
+                                               MIN(strlen(reason), VMF_VERDICT_TEXT_MAX));
+    if (incoming && vmf_incoming_abort(incoming, plain, &error))
         vmf_peer1_complete_abort(object, call);
     else if (incoming)
         g_dbus_method_invocation_return_gerror(call, error);
@@ -330,6 +339,21 @@ on_query(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration, S
 }
 
 /* ---- connections ---- */
+
+/* @by: 1 or -1. Returns: FALSE: there are as many as one peer may have */
+static gboolean
+count_session(VmfPeerTable *table, const char *sid, gint by)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
+    gint open = GPOINTER_TO_INT(g_hash_table_lookup(table->sessions, sid));
+    if (by > 0 && open >= SESSIONS_PER_PEER)
+        return FALSE;
+    if (open + by == 0)
+        g_hash_table_remove(table->sessions, sid);
+    else
+        g_hash_table_insert(table->sessions, g_strdup(sid), GINT_TO_POINTER(open + by));
+    return TRUE;
+}
 
 static gpointer
 session_end(gpointer data)
@@ -348,6 +372,7 @@ session_end(gpointer data)
 
     for (guint i = 0; i < mine->len; i++)
         vmf_incoming_peer_lost(mine->pdata[i]);
+    count_session(table, session->sid, -1);
 
     g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(session->skeleton));
     g_object_unref(session->skeleton); /* with it go its handlers, and their hold on the session */
@@ -402,17 +427,24 @@ vmf_peer_table_serve(VmfPeerTable *table, VmfChannel *channel, GError **error)
         table->context->directory, vmf_channel_peer(channel)->account, error);
     if (computer == NULL)
         return FALSE;
+    const char *sid = vmf_channel_peer(channel)->sid;
+    if (!count_session(table, sid, 1)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "%s has %d connections already",
+                    computer->account, SESSIONS_PER_PEER);
+        return FALSE;
+    }
     int fd = vmf_channel_steal_fd(channel, error);
-    if (fd < 0)
+    g_autoptr(GDBusConnection) bus = fd >= 0 ? vmf_peer_bus_over(fd, TRUE, error) : NULL;
+    if (bus == NULL) {
+        count_session(table, sid, -1);
         return FALSE;
-    g_autoptr(GDBusConnection) bus = vmf_peer_dbus_over(fd, TRUE, error);
-    if (bus == NULL)
-        return FALSE;
+    }
 
     Session *session = g_atomic_rc_box_new0(Session);
     session->table = table;
     session->channel = g_steal_pointer(&owned);
     session->fqdn = g_strdup(computer->fqdn ? computer->fqdn : computer->account);
+    session->sid = g_strdup(sid);
     session->bus = g_steal_pointer(&bus);
     session->skeleton = vmf_peer1_skeleton_new();
     connect_verbs(session);

@@ -88,15 +88,19 @@ vmf_check_result_free(VmfCheckResult *result)
     g_free(result);
 }
 
+/* A gathering has an end of its own, sooner than this (gather.c). */
+#define FACTS_PATIENCE_S 180
+
 /* ---- one destination ---- */
 
 static VmfFactSide *
-ask(VmfCheck *check, VmfPeerLink *link, VmfGatherPeer *peer, GError **error)
+ask(VmfCheck *check, VmfPeerLink *link, VmfGatherPeer *peer, GCancellable *cancelled,
+    GError **error)
 {
     g_autoptr(GVariant) side = NULL;
-    if (!vmf_peer1_call_gather_facts_sync(vmf_peer_link_proxy(link), check->migration,
-                                          check->definition ? check->definition : "", check->brief,
-                                          g_get_real_time(), &side, &peer->clock_us, NULL, error)) {
+    if (!vmf_peer1_call_gather_facts_sync(
+            vmf_peer_link_proxy(link), check->migration, check->definition ? check->definition : "",
+            check->brief, g_get_real_time(), &side, &peer->clock_us, cancelled, error)) {
         vmf_error_from_dbus(error, peer->fqdn);
         return NULL;
     }
@@ -125,7 +129,7 @@ judge(const VmfCheck *check, const VmfCheckResult *result)
 }
 
 VmfCheckResult *
-vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link)
+vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link, GCancellable *cancelled)
 {
     VmfCheckResult *result = g_new0(VmfCheckResult, 1);
     VmfGatherPeer peer = {.fqdn = fqdn};
@@ -136,8 +140,10 @@ vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link)
     start_own(check);
     if (link == NULL)
         link = own = vmf_peer_link_open(check->context, fqdn, &error);
+    if (own)
+        vmf_peer_link_set_patience(own, FACTS_PATIENCE_S);
     if (link)
-        result->destination = ask(check, link, &peer, &error);
+        result->destination = ask(check, link, &peer, cancelled, &error);
     if (result->destination == NULL)
         result->unreachable = g_strdup(error->message);
     peer.channel = link ? vmf_peer_link_channel(link) : NULL;
@@ -292,7 +298,7 @@ static gpointer
 ask_one(gpointer data)
 {
     const Asked *asked = data;
-    return vmf_check_against(asked->check, asked->to, NULL);
+    return vmf_check_against(asked->check, asked->to, NULL, NULL);
 }
 
 VmfReportSet *

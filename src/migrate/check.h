@@ -45,9 +45,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfCheckResult, vmf_check_result_free)
 
 /**
  * vmf_check_against() - ask @fqdn and judge. Thread-safe
- * @link: (nullable): a connection to it; without one it is connected to
+ * @link:      (nullable): a connection to it; without one it is connected to
+ * @cancelled: (nullable): ends the wait for its answer; without @link there is an end to it anyway
  */
-VmfCheckResult *vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link);
+VmfCheckResult *
+vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link, GCancellable *cancelled);
 
 /** vmf_check_facts() - a{sv} of the VmfFactCase behind @result; NULL when it was unreachable */
 GVariant *vmf_check_facts(VmfCheck *check, const VmfCheckResult *result);

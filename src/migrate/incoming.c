@@ -11,7 +11,8 @@
 #include "src/migrate/waiting.h"
 #include "src/vm/cookie.h"
 
-#define STREAM_LIFE_S 60
+#define STREAM_LIFE_S     60
+#define BANDWIDTH_MIB_MAX ((guint64)16 * 1024 * 1024)
 /* The source's CLOSE was answered, so a disk that is still held is held by a stranger. */
 #define CLAIM_WAIT_MS 2000
 
@@ -35,13 +36,22 @@ incoming_from_entry(const VmfContext *context, const VmfJournalEntry *entry, gin
     return incoming;
 }
 
+/* It is in messages and logs before any definition is judged: one line, nothing that hides. */
+static gboolean
+is_plain_name(const char *name)
+{
+    gboolean plain = name[0] != '\0' && strlen(name) <= 255;
+    for (const char *at = name; plain && *at != '\0'; at = g_utf8_next_char(at))
+        plain = g_unichar_isprint(g_utf8_get_char(at));
+    return plain;
+}
+
 VmfIncoming *
 vmf_incoming_new(const VmfContext *context, const VmfIncomingVm *vm, const char *peer_sid,
                  const char *peer_fqdn, VmfChannel *control, GError **error)
 {
     if (!g_uuid_string_is_valid(vm->migration) || !g_uuid_string_is_valid(vm->uuid) ||
-        vm->name[0] == '\0' || strlen(vm->name) > 255 || vm->epoch == 0 ||
-        vm->epoch > G_MAXINT64 - 16) {
+        !is_plain_name(vm->name) || vm->epoch == 0 || vm->epoch > G_MAXINT64 - 16) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
                     "%s offers a VM whose UUID, name, epoch or migration id is not of its form",
                     peer_fqdn);
@@ -341,6 +351,12 @@ vmf_incoming_prepare(VmfIncoming *incoming, gboolean auto_converge, guint64 band
     g_autoptr(GMutexLocker) verbs = g_mutex_locker_new(&incoming->verbs);
     if (!must_be(incoming, VMF_STATE_CHECKED, "Prepare", error))
         return FALSE;
+    if (bandwidth_mib > BANDWIDTH_MIB_MAX) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                    "a bandwidth of %" G_GUINT64_FORMAT " MiB/s for '%s' is out of bounds",
+                    bandwidth_mib, incoming->name);
+        return failed(incoming, error);
+    }
     vmf_fault_point("destination.setup.middle");
     incoming->params.auto_converge = auto_converge;
     incoming->params.bandwidth_mib = bandwidth_mib;

@@ -8,8 +8,10 @@
 
 #include "auth/initial-ticket.h"
 #include "src/base/error.h"
+#include "src/migrate/peer-bus.h"
 
 #define CONNECT_TIMEOUT_S 5
+#define HELLO_PATIENCE_S  30
 
 struct _VmfPeerLink {
     const VmfContext *context;
@@ -114,42 +116,6 @@ connect_tcp(const VmfContext *context, const char *fqdn, GError **error)
 }
 
 static gboolean
-allow_anonymous_only(GDBusAuthObserver *observer, const char *mechanism, gpointer data)
-{
-    return strcmp(mechanism, "ANONYMOUS") == 0;
-}
-
-static gboolean
-allow_channel_peer(GDBusAuthObserver *observer, GIOStream *stream, GCredentials *credentials,
-                   gpointer data)
-{
-    return TRUE;
-}
-
-GDBusConnection *
-vmf_peer_dbus_over(int fd, gboolean server, GError **error)
-{
-    g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, error);
-    if (socket == NULL) {
-        close(fd);
-        return NULL;
-    }
-    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
-    g_autoptr(GDBusAuthObserver) observer = g_dbus_auth_observer_new();
-    g_signal_connect(observer, "allow-mechanism", G_CALLBACK(allow_anonymous_only), NULL);
-    g_signal_connect(observer, "authorize-authenticated-peer", G_CALLBACK(allow_channel_peer),
-                     NULL);
-    g_autofree gchar *guid = server ? g_dbus_generate_guid() : NULL;
-    return g_dbus_connection_new_sync(
-        G_IO_STREAM(stream), guid,
-        server ? G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
-                     G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_ALLOW_ANONYMOUS |
-                     G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING
-               : G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT,
-        observer, NULL, error);
-}
-
-static gboolean
 say_hello(VmfPeerLink *link, GError **error)
 {
     g_autoptr(GVariant) facts = NULL;
@@ -195,7 +161,7 @@ vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
     fd = vmf_channel_steal_fd(link->channel, error);
     if (fd < 0)
         return NULL;
-    link->bus = vmf_peer_dbus_over(fd, FALSE, error);
+    link->bus = vmf_peer_bus_over(fd, FALSE, error);
     if (link->bus == NULL) {
         vmf_error_from_dbus(error, fqdn);
         return NULL;
@@ -206,11 +172,12 @@ vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
                                            NULL, VMF_PEER_PATH, NULL, error);
     if (link->proxy == NULL)
         return NULL;
-    g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(link->proxy), G_MAXINT);
+    vmf_peer_link_set_patience(link, HELLO_PATIENCE_S);
     if (!say_hello(link, error)) {
         vmf_recent_ticket_forget();
         return NULL;
     }
+    vmf_peer_link_set_patience(link, 0);
     return g_steal_pointer(&link);
 }
 
@@ -232,6 +199,13 @@ VmfPeer1 *
 vmf_peer_link_proxy(VmfPeerLink *link)
 {
     return link->proxy;
+}
+
+void
+vmf_peer_link_set_patience(VmfPeerLink *link, guint seconds)
+{
+    g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(link->proxy),
+                                     seconds > 0 ? (gint)seconds * 1000 : G_MAXINT);
 }
 
 VmfChannel *

@@ -46,14 +46,19 @@ VmfPeer1 *vmf_peer_link_proxy(VmfPeerLink *link);
 /** vmf_peer_link_channel() - (transfer none): who is at the other end */
 VmfChannel *vmf_peer_link_channel(VmfPeerLink *link);
 
+/**
+ * vmf_peer_link_set_patience() - how long calls from now on wait for their answer; 0: for ever
+ *
+ * A peer may be frozen, or lie by its silence, while its connection lives. What is waited for too
+ * long fails as if the connection had been lost. Calls that may take long can be cancelled instead.
+ */
+void vmf_peer_link_set_patience(VmfPeerLink *link, guint seconds);
+
 /** vmf_peer_link_is_lost() - the connection has ended, as far as is known here */
 gboolean vmf_peer_link_is_lost(VmfPeerLink *link);
 
 /** vmf_peer_link_stream() - connect the memory stream the peer expects as @name */
 VmfChannel *vmf_peer_link_stream(VmfPeerLink *link, const char *name, GError **error);
-
-/** vmf_peer_dbus_over() - peer-to-peer D-Bus on a channel's plain fd (taken), either end */
-GDBusConnection *vmf_peer_dbus_over(int fd, gboolean server, GError **error);
 
 /** vmf_peer_judge_now() - VmfChannelJudge over a VmfContext: every rule, with a fresh look */
 gboolean vmf_peer_judge_now(const VmfPeerIdentity *peer, gpointer context, GError **error);

@@ -39,6 +39,7 @@ typedef struct {
 
     guint subscription;
     gint64 suspended_us; /* set in the main loop */
+    gint64 runs_us;      /* when the destination said so; 0: it did not */
     GMutex lock;         /* guards it */
 } VmfSource;
 

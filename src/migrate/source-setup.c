@@ -37,6 +37,10 @@ vmf_source_answered(VmfSource *source, gboolean ok, GError **error)
 {
     if (ok)
         return TRUE;
+    if (g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+        g_clear_error(error);
+        return vmf_source_still_wanted(source, error);
+    }
     gboolean says_the_peer = (*error)->domain == VMF_ERROR;
     vmf_error_from_dbus(error, source->to);
     if (says_the_peer)
@@ -161,7 +165,8 @@ offer(VmfSource *source, const char *xml, GError **error)
     return vmf_source_answered(source,
                                vmf_peer1_call_offer_sync(vmf_peer_link_proxy(source->peer),
                                                          source->migration, g_variant_dict_end(&vm),
-                                                         xml, NULL, error),
+                                                         xml, vmf_job_cancellable(source->job),
+                                                         error),
                                error);
 }
 
@@ -180,7 +185,7 @@ prepare(VmfSource *source, GBytes *begin_cookie, GBytes **prepare_cookie, gchar 
                              vmf_peer1_call_prepare_sync(
                                  vmf_peer_link_proxy(source->peer), source->migration,
                                  g_variant_dict_end(&parameters), bytes_to_variant(begin_cookie),
-                                 &answer, stream, NULL, error),
+                                 &answer, stream, vmf_job_cancellable(source->job), error),
                              error))
         return FALSE;
     g_autoptr(GBytes) raw = g_variant_get_data_as_bytes(answer);
@@ -233,7 +238,8 @@ static gpointer
 judge(gpointer data)
 {
     VmfSource *source = data;
-    return vmf_check_against(source->check, source->to, source->peer);
+    return vmf_check_against(source->check, source->to, source->peer,
+                             vmf_job_cancellable(source->job));
 }
 
 /* Once the destination has nothing more to ask of the share; while libvirt there makes room. */
@@ -273,6 +279,10 @@ may_move(VmfSource *source, GError **error)
     start_judging(source);
     g_autoptr(VmfCheckResult) result = g_thread_join(g_steal_pointer(&source->judging));
     vmf_source_lap(source, "check");
+    if (!vmf_source_still_wanted(source, NULL)) {
+        g_clear_error(error);
+        return vmf_source_still_wanted(source, error);
+    }
     if (vmf_check_verdict(result->report, &why) &&
         (source->options->plan == NULL ||
          vmf_check_compare(source->check, result, source->options->plan, &why)))

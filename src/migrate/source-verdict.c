@@ -14,6 +14,8 @@
  */
 
 #define CLAIM_WAIT_MS 1000
+/* Then the record is looked at, and the destination asked again. */
+#define RUNNING_PATIENCE_S 60
 
 static VmfRecordKnown
 known(const VmfSource *source)
@@ -142,6 +144,7 @@ ask_destination(VmfSource *source, GError **error)
         g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "no connection to %s", source->to);
         return SAYS_NOTHING;
     }
+    vmf_peer_link_set_patience(source->peer, RUNNING_PATIENCE_S);
     if (vmf_peer1_call_await_running_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                           NULL, error))
         return SAYS_RUNS;
@@ -172,6 +175,24 @@ look_since(VmfSource *source)
     return strcmp(record.migration_id, source->migration) == 0 ? STILL_ITS_MOVE : WENT_ON;
 }
 
+/*
+ * It says that the guest runs there. The copy here is thrown away for the record's word only: a
+ * destination that never took the disks has no guest on them, whatever it says.
+ */
+static VmfVerdict
+believe(VmfSource *source, GError **why)
+{
+    source->runs_us = g_get_monotonic_time();
+    if (vmf_source_ask_record(source) == VMF_VERDICT_THEIRS)
+        return VMF_VERDICT_THEIRS;
+    g_clear_error(why);
+    g_set_error(why, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                "%s said that '%s' runs there, but had not taken its disks: the owner record named "
+                "this host; look at vmferryd there before you move anything to it",
+                source->to, source->name);
+    return VMF_VERDICT_OURS;
+}
+
 VmfVerdict
 vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
 {
@@ -196,7 +217,7 @@ vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
         }
         vmf_job_set_waiting(source->job, NULL);
         if (said == SAYS_RUNS)
-            return VMF_VERDICT_THEIRS;
+            return believe(source, why);
         /* It failed after its claim: did it give the VM back, or is the guest lost? */
         g_clear_error(why);
         *why = g_steal_pointer(&error);

@@ -8,6 +8,14 @@
 #include "src/vm/cookie.h"
 
 #define SUCCESSOR_WAIT_S 10
+/*
+ * The guest stands still meanwhile. A destination that grants later than that finds the record
+ * taken back, or is found in it: each of both is good.
+ */
+#define GRANT_PATIENCE_S 15
+/* Long enough for libvirt to end a QEMU; nothing here depends on the answer. */
+#define ABORT_PATIENCE_S  10
+#define FINISH_PATIENCE_S 60
 
 gboolean
 vmf_source_enter(VmfSource *source, VmfState next, GError **error)
@@ -169,6 +177,7 @@ hand_over(VmfSource *source, GBytes *perform_cookie, GError **error)
         return FALSE;
     vmf_fault_point("source.storage.middle");
     gint64 released = g_get_monotonic_time();
+    vmf_peer_link_set_patience(source->peer, GRANT_PATIENCE_S);
     if (!vmf_source_answered(source,
                              vmf_peer1_call_grant_sync(vmf_peer_link_proxy(source->peer),
                                                        source->migration, source->epoch,
@@ -194,8 +203,8 @@ static void
 measure_downtime(VmfSource *source)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&source->lock);
-    if (source->suspended_us)
-        vmf_job_set_downtime(source->job, g_get_monotonic_time() - source->suspended_us);
+    if (source->suspended_us && source->runs_us)
+        vmf_job_set_downtime(source->job, source->runs_us - source->suspended_us);
 }
 
 static GBytes *
@@ -203,6 +212,8 @@ finish_cookie(VmfSource *source)
 {
     g_autoptr(GVariant) answer = NULL;
     g_autoptr(GError) error = NULL;
+    if (source->peer)
+        vmf_peer_link_set_patience(source->peer, FINISH_PATIENCE_S);
     if (source->peer == NULL ||
         !vmf_peer1_call_await_finished_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                             &answer, NULL, &error))
@@ -257,9 +268,11 @@ vmf_source_keep(VmfSource *source, GError **why)
 {
     g_autoptr(GError) error = NULL;
     VmfOutcome outcome = VMF_OUTCOME_CONTINUES_ON_SOURCE;
-    if (source->state >= VMF_STATE_OFFERED && source->peer)
+    if (source->state >= VMF_STATE_OFFERED && source->peer) {
+        vmf_peer_link_set_patience(source->peer, ABORT_PATIENCE_S);
         vmf_peer1_call_abort_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                   *why ? (*why)->message : "", NULL, NULL);
+    }
     if (source->begun ? !vmf_source_resume_here(source, &error)
                       : vmf_source_guest_is_gone(source, &error)) {
         g_warning("'%s' does not run here any more: %s", source->name, error->message);

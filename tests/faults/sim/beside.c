@@ -205,7 +205,7 @@ vmf_check_free(VmfCheck *check)
 }
 
 VmfCheckResult *
-vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link)
+vmf_check_against(VmfCheck *check, const char *fqdn, VmfPeerLink *link, GCancellable *cancelled)
 {
     return g_new0(VmfCheckResult, 1);
 }

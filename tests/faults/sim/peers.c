@@ -140,6 +140,12 @@ vmf_peer_link_proxy(VmfPeerLink *link)
     return (VmfPeer1 *)link;
 }
 
+/* Here a peer either answers or its link breaks. */
+void
+vmf_peer_link_set_patience(VmfPeerLink *link, guint seconds)
+{
+}
+
 gboolean
 vmf_peer_link_is_lost(VmfPeerLink *link)
 {

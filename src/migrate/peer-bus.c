@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/migrate/peer-bus.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* ---- where messages end ---- */
+
+static gboolean
+too_large(GError **error, const char *what, gsize bytes)
+{
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE,
+                "the peer sends %s of %" G_GSIZE_FORMAT " bytes or more: too large", what, bytes);
+    return FALSE;
+}
+
+/*
+ * The server's end reads "\0AUTH …\r\n", perhaps more lines, and "BEGIN\r\n"; the client's reads lines, of
+ * which the last begins with "OK ". (No fds are passed, so the client sends BEGIN next.)
+ */
+static gboolean
+feed_auth(VmfPeerFrames *frames, gboolean client, guint8 byte, GError **error)
+{
+    static const char begin[] = "BEGIN\r\n";
+    if (++frames->auth > VMF_PEER_AUTH_MAX)
+        return too_large(error, "an authentication", VMF_PEER_AUTH_MAX);
+    if (client) { /* 1, 2, 3: in a line with "O", "OK", "OK "; 4: in another one */
+        static const char ok[] = "OK ";
+        if (byte == '\n') {
+            frames->started = frames->matched == 3;
+            frames->matched = 0;
+        } else if (frames->matched < 3) {
+            frames->matched = byte == (guint8)ok[frames->matched] ? frames->matched + 1 : 4;
+        }
+        return TRUE;
+    }
+    frames->matched = byte == (guint8)begin[frames->matched] ? frames->matched + 1
+                      : byte == (guint8)begin[0]             ? 1
+                                                             : 0;
+    frames->started = frames->matched == sizeof begin - 1;
+    return TRUE;
+}
+
+static gboolean
+begin_message(VmfPeerFrames *frames, GError **error)
+{
+    gssize bytes = g_dbus_message_bytes_needed(frames->header, sizeof frames->header, error);
+    if (bytes < 0)
+        return FALSE;
+    if ((gsize)bytes > VMF_PEER_MESSAGE_MAX)
+        return too_large(error, "a message", (gsize)bytes);
+    frames->left = (gsize)bytes - sizeof frames->header;
+    frames->have = 0;
+    return TRUE;
+}
+
+gboolean
+vmf_peer_frames_feed(VmfPeerFrames *frames, gboolean client, const guint8 *data, gsize size,
+                     GError **error)
+{
+    while (size > 0) {
+        gsize used = 1;
+        if (!frames->started) {
+            if (!feed_auth(frames, client, *data, error))
+                return FALSE;
+        } else if (frames->left > 0) {
+            used = MIN(size, frames->left);
+            frames->left -= used;
+        } else {
+            used = MIN(size, sizeof frames->header - frames->have);
+            memcpy(frames->header + frames->have, data, used);
+            frames->have += used;
+            if (frames->have == sizeof frames->header && !begin_message(frames, error))
+                return FALSE;
+        }
+        data += used;
+        size -= used;
+    }
+    return TRUE;
+}
+
+/* ---- streams around the socket's, polled as those are ---- */
+
+/*
+ * GDBus takes a connection whose streams are a socket's for one that may pass fds, and reads and
+ * writes past anything in between: so both directions are wrapped, and the input is looked at.
+ */
+
+#define VMF_TYPE_PEER_INPUT (vmf_peer_input_get_type())
+G_DECLARE_FINAL_TYPE(VmfPeerInput, vmf_peer_input, VMF, PEER_INPUT, GFilterInputStream)
+
+struct _VmfPeerInput {
+    GFilterInputStream parent_instance;
+    VmfPeerFrames frames;
+    gboolean client;
+};
+
+static GInputStream *
+input_base(gpointer stream)
+{
+    return g_filter_input_stream_get_base_stream(G_FILTER_INPUT_STREAM(stream));
+}
+
+static gssize
+input_take(gpointer stream, const void *buffer, gssize size, GError **error)
+{
+    VmfPeerInput *input = stream;
+    if (size > 0 &&
+        !vmf_peer_frames_feed(&input->frames, input->client, buffer, (gsize)size, error))
+        return -1;
+    return size;
+}
+
+static gssize
+input_read(GInputStream *stream, void *buffer, gsize count, GCancellable *cancellable,
+           GError **error)
+{
+    gssize size = g_input_stream_read(input_base(stream), buffer, count, cancellable, error);
+    return input_take(stream, buffer, size, error);
+}
+
+static gboolean
+input_is_readable(GPollableInputStream *stream)
+{
+    return g_pollable_input_stream_is_readable(G_POLLABLE_INPUT_STREAM(input_base(stream)));
+}
+
+static GSource *
+input_source(GPollableInputStream *stream, GCancellable *cancellable)
+{
+    g_autoptr(GSource) base = g_pollable_input_stream_create_source(
+        G_POLLABLE_INPUT_STREAM(input_base(stream)), cancellable);
+    return g_pollable_source_new_full(stream, base, NULL);
+}
+
+static gssize
+input_read_now(GPollableInputStream *stream, void *buffer, gsize count, GError **error)
+{
+    gssize size = g_pollable_input_stream_read_nonblocking(
+        G_POLLABLE_INPUT_STREAM(input_base(stream)), buffer, count, NULL, error);
+    return input_take(stream, buffer, size, error);
+}
+
+static void
+input_pollable_init(GPollableInputStreamInterface *interface)
+{
+    interface->is_readable = input_is_readable;
+    interface->create_source = input_source;
+    interface->read_nonblocking = input_read_now;
+}
+
+G_DEFINE_TYPE_WITH_CODE(VmfPeerInput, vmf_peer_input, G_TYPE_FILTER_INPUT_STREAM,
+                        G_IMPLEMENT_INTERFACE(G_TYPE_POLLABLE_INPUT_STREAM, input_pollable_init))
+
+static void
+vmf_peer_input_init(VmfPeerInput *input)
+{
+}
+
+static void
+vmf_peer_input_class_init(VmfPeerInputClass *class)
+{
+    G_INPUT_STREAM_CLASS(class)->read_fn = input_read;
+}
+
+#define VMF_TYPE_PEER_OUTPUT (vmf_peer_output_get_type())
+G_DECLARE_FINAL_TYPE(VmfPeerOutput, vmf_peer_output, VMF, PEER_OUTPUT, GFilterOutputStream)
+
+struct _VmfPeerOutput {
+    GFilterOutputStream parent_instance;
+};
+
+static GPollableOutputStream *
+output_base(gpointer stream)
+{
+    return G_POLLABLE_OUTPUT_STREAM(
+        g_filter_output_stream_get_base_stream(G_FILTER_OUTPUT_STREAM(stream)));
+}
+
+static gboolean
+output_is_writable(GPollableOutputStream *stream)
+{
+    return g_pollable_output_stream_is_writable(output_base(stream));
+}
+
+static GSource *
+output_source(GPollableOutputStream *stream, GCancellable *cancellable)
+{
+    g_autoptr(GSource)
+        base = g_pollable_output_stream_create_source(output_base(stream), cancellable);
+    return g_pollable_source_new_full(stream, base, NULL);
+}
+
+static gssize
+output_write_now(GPollableOutputStream *stream, const void *buffer, gsize count, GError **error)
+{
+    return g_pollable_output_stream_write_nonblocking(output_base(stream), buffer, count, NULL,
+                                                      error);
+}
+
+static void
+output_pollable_init(GPollableOutputStreamInterface *interface)
+{
+    interface->is_writable = output_is_writable;
+    interface->create_source = output_source;
+    interface->write_nonblocking = output_write_now;
+}
+
+G_DEFINE_TYPE_WITH_CODE(VmfPeerOutput, vmf_peer_output, G_TYPE_FILTER_OUTPUT_STREAM,
+                        G_IMPLEMENT_INTERFACE(G_TYPE_POLLABLE_OUTPUT_STREAM, output_pollable_init))
+
+static void
+vmf_peer_output_init(VmfPeerOutput *output)
+{
+}
+
+static void
+vmf_peer_output_class_init(VmfPeerOutputClass *class)
+{
+}
+
+static GIOStream *
+wrapped(GSocketConnection *connection, gboolean client)
+{
+    GIOStream *stream = G_IO_STREAM(connection);
+    g_autoptr(VmfPeerInput) input = g_object_new(VMF_TYPE_PEER_INPUT, "base-stream",
+                                                 g_io_stream_get_input_stream(stream), NULL);
+    g_autoptr(VmfPeerOutput) output = g_object_new(VMF_TYPE_PEER_OUTPUT, "base-stream",
+                                                   g_io_stream_get_output_stream(stream), NULL);
+    input->client = client;
+    GIOStream *both = g_simple_io_stream_new(G_INPUT_STREAM(input), G_OUTPUT_STREAM(output));
+    /* it owns the socket */
+    g_object_set_data_full(G_OBJECT(both), "connection", g_object_ref(connection), g_object_unref);
+    return both;
+}
+
+/* ---- how many calls ---- */
+
+/* In GDBus's own thread, for each message in each direction. */
+static GDBusMessage *
+count_calls(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
+{
+    gint *open = data;
+    GDBusMessageType type = g_dbus_message_get_message_type(message);
+    gboolean call = type == G_DBUS_MESSAGE_TYPE_METHOD_CALL &&
+                    !(g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    gboolean answer = type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN ||
+                      type == G_DBUS_MESSAGE_TYPE_ERROR;
+    if (!incoming && answer)
+        g_atomic_int_add(open, -1);
+    if (!incoming || type != G_DBUS_MESSAGE_TYPE_METHOD_CALL)
+        return message;
+    /* Nobody asks without wanting the answer, and it would not be counted. */
+    if (call && g_atomic_int_add(open, 1) < VMF_PEER_CALLS_MAX)
+        return message;
+    if (call) {
+        g_autoptr(GDBusMessage) refusal = g_dbus_message_new_method_error(
+            message, "org.vmferry.Error.Busy",
+            "%d calls of this connection wait for their answer: no more before one has it",
+            VMF_PEER_CALLS_MAX);
+        g_dbus_connection_send_message(bus, refusal, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+    }
+    g_object_unref(message);
+    return NULL;
+}
+
+/* ---- the connection ---- */
+
+static gboolean
+allow_anonymous_only(GDBusAuthObserver *observer, const char *mechanism, gpointer data)
+{
+    return strcmp(mechanism, "ANONYMOUS") == 0;
+}
+
+static gboolean
+allow_channel_peer(GDBusAuthObserver *observer, GIOStream *stream, GCredentials *credentials,
+                   gpointer data)
+{
+    return TRUE;
+}
+
+static gboolean
+give_up(gpointer cancellable)
+{
+    g_cancellable_cancel(cancellable);
+    return G_SOURCE_CONTINUE; /* destroyed by who made it */
+}
+
+GDBusConnection *
+vmf_peer_bus_over(int fd, gboolean server, GError **error)
+{
+    g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, error);
+    if (socket == NULL) {
+        close(fd);
+        return NULL;
+    }
+    g_autoptr(GSocketConnection) connection = g_socket_connection_factory_create_connection(socket);
+    g_autoptr(GIOStream) stream = wrapped(connection, !server);
+    g_autoptr(GDBusAuthObserver) observer = g_dbus_auth_observer_new();
+    g_signal_connect(observer, "allow-mechanism", G_CALLBACK(allow_anonymous_only), NULL);
+    g_signal_connect(observer, "authorize-authenticated-peer", G_CALLBACK(allow_channel_peer),
+                     NULL);
+    g_autofree gchar *guid = server ? g_dbus_generate_guid() : NULL;
+    g_autoptr(GCancellable) patience = g_cancellable_new();
+    g_autoptr(GSource) timer = g_timeout_source_new_seconds(VMF_PEER_AUTH_S);
+    g_source_set_callback(timer, give_up, g_object_ref(patience), g_object_unref);
+    g_source_attach(timer, NULL);
+    GDBusConnection *bus = g_dbus_connection_new_sync(
+        stream, guid,
+        server ? G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
+                     G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_ALLOW_ANONYMOUS |
+                     G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING
+               : G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT,
+        observer, patience, error);
+    g_source_destroy(timer);
+    if (bus != NULL && server)
+        g_dbus_connection_add_filter(bus, count_calls, g_new0(gint, 1), g_free);
+    return bus;
+}

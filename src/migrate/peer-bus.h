@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+/*
+ * D-Bus between two vmferryds, over the plain fd of a channel, and what a peer may cost.
+ *
+ * A peer has proven who it is; it may lie all the same. GDBus reads a message of up to 128 MiB, a
+ * line of its authentication of any length, waits for the end of that for ever, and takes any
+ * number of calls before the first one is answered. Here a message has an end, the authentication
+ * too, and a peer that has too many calls open is refused the next.
+ *
+ * Failure model: who goes over a limit of bytes or time loses the connection, as if it were cut.
+ */
+
+#define VMF_PEER_MESSAGE_MAX ((gsize)16 * 1024 * 1024) /* a definition, and room */
+#define VMF_PEER_AUTH_MAX    ((gsize)16 * 1024)        /* bytes before the first message */
+#define VMF_PEER_AUTH_S      10
+#define VMF_PEER_CALLS_MAX   32 /* not answered yet, of one connection */
+
+/**
+ * vmf_peer_bus_over() - at either end
+ * @fd:     (transfer full): closed on failure too
+ * @server: the end that accepted the channel: answers calls, within the limit; processing of
+ *          messages is to be started by the caller
+ *
+ * Returns: (transfer full): the connection; %NULL and GIO's errors
+ */
+GDBusConnection *vmf_peer_bus_over(int fd, gboolean server, GError **error);
+
+/**
+ * VmfPeerFrames - where a message ends in a stream of bytes; zeroed at first. Pure
+ */
+typedef struct {
+    guint8 header[16];
+    gsize have;       /* of the header */
+    gsize left;       /* of the message after its header */
+    gsize auth;       /* bytes of the authentication so far */
+    gboolean started; /* messages have begun */
+    guint matched;    /* of the line that ends the authentication */
+} VmfPeerFrames;
+
+/**
+ * vmf_peer_frames_feed() - the next bytes that a peer has sent
+ * @client: this end began: the peer's authentication ends with "OK …\r\n", else with "BEGIN\r\n"
+ *
+ * Returns: %FALSE and G_IO_ERROR_MESSAGE_TOO_LARGE or _INVALID_DATA
+ */
+gboolean vmf_peer_frames_feed(VmfPeerFrames *frames, gboolean client, const guint8 *data,
+                              gsize size, GError **error);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/migrate/peer-bus.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#define BEGIN "AUTH ANONYMOUS\r\nBEGIN\r\n"
+
+/* A header of a little-endian message with a body of that size and no fields. */
+static void
+header(guint8 out[16], guint32 body)
+{
+    const guint8 fixed[16] = {'l', 1, 0, 1, 0, 0, 0, 0, 1};
+    memcpy(out, fixed, sizeof fixed);
+    for (guint i = 0; i < 4; i++)
+        out[4 + i] = (guint8)(body >> (8 * i));
+}
+
+static gboolean
+feed(VmfPeerFrames *frames, const void *data, gsize size, gsize step, GError **error)
+{
+    const guint8 *at = data;
+    for (gsize done = 0; done < size; done += step)
+        if (!vmf_peer_frames_feed(frames, FALSE, at + done, MIN(step, size - done), error))
+            return FALSE;
+    return TRUE;
+}
+
+static void
+test_split(void)
+{
+    guint8 message[16 + 1000] = {0};
+    header(message, 1000);
+    for (gsize step = 1; step < 40; step++) {
+        VmfPeerFrames frames = {0};
+        g_autoptr(GError) error = NULL;
+        g_assert_true(feed(&frames, BEGIN, strlen(BEGIN), step, &error));
+        g_assert_true(frames.started);
+        for (guint i = 0; i < 3; i++)
+            g_assert_true(feed(&frames, message, sizeof message, step, &error));
+        g_assert_no_error(error);
+        g_assert_cmpuint(frames.left + frames.have, ==, 0);
+    }
+}
+
+static void
+test_too_large(void)
+{
+    static const guint32 bodies[] = {VMF_PEER_MESSAGE_MAX, 0x07ffffff, 0x7fffffff, 0xffffffff};
+    guint8 message[16];
+    for (gsize i = 0; i < G_N_ELEMENTS(bodies); i++) {
+        VmfPeerFrames frames = {0};
+        g_autoptr(GError) error = NULL;
+        header(message, bodies[i]);
+        g_assert_true(feed(&frames, BEGIN, strlen(BEGIN), 5, NULL));
+        g_assert_false(feed(&frames, message, sizeof message, 3, &error));
+        g_assert_nonnull(error);
+    }
+    VmfPeerFrames frames = {0};
+    header(message, VMF_PEER_MESSAGE_MAX - 16);
+    g_assert_true(feed(&frames, BEGIN, strlen(BEGIN), 5, NULL));
+    g_assert_true(feed(&frames, message, sizeof message, 16, NULL));
+}
+
+static void
+test_auth_without_end(void)
+{
+    VmfPeerFrames frames = {0};
+    g_autoptr(GError) error = NULL;
+    g_autofree gchar *line = g_strnfill(VMF_PEER_AUTH_MAX + 1, 'B');
+    g_assert_false(feed(&frames, line, VMF_PEER_AUTH_MAX + 1, 1000, &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE);
+}
+
+static void
+test_client_auth(void)
+{
+    static const struct {
+        const char *said;
+        gboolean started;
+    } cases[] = {{"OK 0123\r\n", TRUE},
+                 {"REJECTED EXTERNAL ANONYMOUS\r\nOK 0123\r\n", TRUE},
+                 {"OKAY\r\n", FALSE},
+                 {"NOT OK \r\n", FALSE},
+                 {"O K \r\n", FALSE}};
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        VmfPeerFrames frames = {0};
+        g_assert_true(vmf_peer_frames_feed(&frames, TRUE, (const guint8 *)cases[i].said,
+                                           strlen(cases[i].said), NULL));
+        g_assert_cmpint(frames.started, ==, cases[i].started);
+    }
+}
+
+/* ---- two real ends ---- */
+
+typedef struct {
+    GDBusConnection *server, *client;
+} Ends;
+
+static gpointer
+serve(gpointer fd)
+{
+    g_autoptr(GError) error = NULL;
+    GDBusConnection *bus = vmf_peer_bus_over(GPOINTER_TO_INT(fd), TRUE, &error);
+    g_assert_no_error(error);
+    return bus;
+}
+
+static Ends
+both_ends(void)
+{
+    int pair[2];
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+    GThread *thread = g_thread_new("serve", serve, GINT_TO_POINTER(pair[0]));
+    GDBusConnection *client = vmf_peer_bus_over(pair[1], FALSE, &error);
+    g_assert_no_error(error);
+    return (Ends){g_thread_join(thread), client};
+}
+
+static void
+end(Ends *ends)
+{
+    g_dbus_connection_close_sync(ends->client, NULL, NULL);
+    g_object_unref(ends->client);
+    g_object_unref(ends->server);
+}
+
+static GDBusMessage *
+ping(gsize bytes)
+{
+    g_autofree gchar *text = g_strnfill(bytes, 'x');
+    GDBusMessage *message = g_dbus_message_new_method_call(NULL, "/x", "x.y", "Z");
+    if (bytes > 0)
+        g_dbus_message_set_body(message, g_variant_new("(s)", text));
+    return message;
+}
+
+static GDBusMessage *
+asked(GDBusConnection *client, gsize bytes, GError **error)
+{
+    g_autoptr(GDBusMessage) message = ping(bytes);
+    return g_dbus_connection_send_message_with_reply_sync(
+        client, message, G_DBUS_SEND_MESSAGE_FLAGS_NONE, 20000, NULL, NULL, error);
+}
+
+static void
+test_ends(void)
+{
+    g_autoptr(GError) error = NULL;
+    Ends ends = both_ends();
+    g_dbus_connection_start_message_processing(ends.server);
+    g_autoptr(GDBusMessage) small = asked(ends.client, 0, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(g_dbus_message_get_message_type(small), ==, G_DBUS_MESSAGE_TYPE_ERROR);
+    g_autoptr(GDBusMessage) large = asked(ends.client, 10 * 1024 * 1024, &error);
+    g_assert_no_error(error); /* an answer, if only that there is no such method */
+    g_assert_false(g_dbus_connection_is_closed(ends.server));
+    g_autoptr(GDBusMessage) larger = ping(VMF_PEER_MESSAGE_MAX);
+    g_assert_true(g_dbus_connection_send_message(ends.client, larger,
+                                                 G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL));
+    while (!g_dbus_connection_is_closed(ends.server)) /* the test's own time limit ends it */
+        g_thread_yield();
+    end(&ends);
+}
+
+/* Calls that nobody answers: the server does not process them yet, and has no more of them than so. */
+static GDBusMessage *
+keep(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
+{
+    if (!incoming)
+        return message;
+    g_atomic_int_inc((gint *)data);
+    g_object_unref(message);
+    return NULL;
+}
+
+static void
+test_calls(void)
+{
+    static gint kept;
+    Ends ends = both_ends();
+    g_dbus_connection_add_filter(ends.server, keep, &kept, NULL);
+    g_dbus_connection_start_message_processing(ends.server);
+    for (guint i = 0; i < VMF_PEER_CALLS_MAX; i++) {
+        g_autoptr(GDBusMessage) message = ping(0);
+        g_assert_true(g_dbus_connection_send_message(ends.client, message,
+                                                     G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL));
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDBusMessage) refused = asked(ends.client, 0, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(g_dbus_message_get_error_name(refused), ==, "org.vmferry.Error.Busy");
+    g_assert_cmpint(g_atomic_int_get(&kept), ==, VMF_PEER_CALLS_MAX);
+    end(&ends);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/peer-bus/messages-in-pieces/counted", test_split);
+    g_test_add_func("/peer-bus/message-too-large/refused", test_too_large);
+    g_test_add_func("/peer-bus/authentication-without-end/refused", test_auth_without_end);
+    g_test_add_func("/peer-bus/servers-answers/understood", test_client_auth);
+    g_test_add_func("/peer-bus/two-ends/speak", test_ends);
+    g_test_add_func("/peer-bus/calls-without-answer/limited", test_calls);
+    return g_test_run();
+}
