@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A peer that is a member of the group, has proven it, and lies: tests/hostile.
+
+hv2 is hostile: its real keytab, its real VM, a program that says what a transcript says. hv1 runs
+the real vmferryd and is judged from outside: its processes, its files, the file server's log, its
+guest. VMFERRY_HOSTILE=all runs every transcript (some minutes); without it those marked '*' run.
+"""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import time
+import uuid as uuids
+
+import pytest
+
+from labkit.lab import ADDRESSES, PROJECT, until
+from labkit.moves import RunningMove
+from labkit.watch import presence
+
+FOLDER = PROJECT / "tests/hostile/transcripts"
+TOOL = "tests/hostile/hostile-peer"
+INSIDE = "/root/hostile-peer"
+COOKIES = PROJECT / "tests/unit/vm/corpus/cookie"
+REFUSED = PROJECT / "tests/unit/vm/corpus/refused.json"
+ALL = os.environ.get("VMFERRY_HOSTILE") == "all"
+MEMORY_MIB = 160            # what vmferryd may have had at any time
+THEIRS, MINE = "stay", "bait"
+BASE_UUID = "11111111-2222-4333-8444-555555555555"
+BASE_NAME = "demo"
+
+
+# Transcripts
+
+
+def sections(path):
+    """name -> (marked, lines)"""
+    found, lines = {}, None
+    for line in path.read_text().splitlines():
+        head = re.match(r"== (\* )?(\S+)$", line)
+        if head:
+            lines = []
+            assert head.group(2) not in found, f"{path}: {head.group(2)} twice"
+            found[head.group(2)] = (bool(head.group(1)), lines)
+        elif lines is not None:
+            lines.append(line)
+    return found
+
+
+MACROS = sections(FOLDER / "macros.txt")
+
+
+def expanded(lines):
+    out = []
+    for line in lines:
+        if line.startswith("@"):
+            out += expanded(MACROS[line[1:]][1])
+        else:
+            out.append(line)
+    return out
+
+
+def wanted(path):
+    return [pytest.param(expanded(lines), id=name) for name, (marked, lines) in sections(path).items()
+            if marked or ALL]
+
+
+def refused_definitions():
+    found = json.loads(REFUSED.read_text())
+    return [pytest.param(one, id=one["name"]) for index, one in enumerate(found) if ALL or index % 12 == 0]
+
+
+# The stage
+
+
+@pytest.fixture(scope="module")
+def tool(lab, hv1, hv2):
+    build = lab.dir / "build"
+    subprocess.run(["ninja", "-C", build, TOOL], check=True, capture_output=True)
+    text = base64.b64encode((build / TOOL).read_bytes()).decode()
+    for host in (hv1, hv2):
+        host.run("bash", "-c", f"base64 -d >{INSIDE} && chmod 755 {INSIDE}", input=text)
+
+
+@pytest.fixture(scope="module")
+def theirs(lab, hv1):
+    found = lab.create_guest(THEIRS, on=hv1)
+    yield found
+    lab.delete_guest(found)
+
+
+@pytest.fixture(scope="module")
+def mine(lab, hv2):
+    found = lab.create_guest(MINE, on=hv2)
+    hv2.virsh("suspend", found.name)    # its disks are held, and it takes no time of a processor
+    yield found
+    lab.delete_guest(found)
+
+
+def cookie(phase, guest):
+    text = (COOKIES / f"demo.{phase}.xml").read_text()
+    return text.replace(BASE_UUID, guest.uuid).replace("<name>demo<", f"<name>{guest.name}<")
+
+
+def names_for_source(hv1, hv2, mine, theirs):
+    return {"uuid": mine.uuid, "name": mine.name, "epoch": str(mine.record().epoch),
+            "definition": hv2.virsh("dumpxml", "--migratable", mine.name),
+            "their_uuid": theirs.uuid, "their_uuid_upper": theirs.uuid.upper(), "their_name": theirs.name,
+            "their_definition": hv1.virsh("dumpxml", "--migratable", theirs.name),
+            "cookie": cookie("begin", mine)}
+
+
+def put(host, script, names):
+    """The script and what its names stand for, as one file; returns the command line"""
+    names = names | {"now": str(time.time_ns() // 1000), "migration": str(uuids.uuid4()), "other_migration": str(uuids.uuid4())}
+    parts = {"script": "\n".join(script)} | names
+    host.run("python3", "-c", "import json, os, sys\nos.makedirs('/tmp/hostile', exist_ok=True)\n"
+             "for name, text in json.load(sys.stdin).items():\n    open('/tmp/hostile/' + name, 'w').write(text)",
+             input=json.dumps(parts))
+    return [INSIDE, "/tmp/hostile/script", *(f"{name}@/tmp/hostile/{name}" for name in names)]
+
+
+class Judge:
+    """What hv1 looks like from outside"""
+
+    def __init__(self, lab, host, guest, offered):
+        self.lab, self.host, self.guest = lab, host, guest
+        self.offered = offered.uuid     # its folder below /run stays for the next time
+        self.before = self.look()
+        self.mark = lab.watch.mark()
+        self.log = lab.log_dir / "fs1" / "log.smbd"
+        self.log_at = self.log.stat().st_size
+        self.qemu_at = self.qemu_logs()
+
+    def look(self):
+        text = self.host.run("bash", "-c", """
+            pid=$(cat /run/lab/vmferryd.pid)
+            echo "vmferryd $pid $(stat -c %Y /proc/$pid)"
+            echo "folders $(ls /run/vmferry | grep -v """ + self.offered + """ | tr '\\n' ' ')"
+            echo "domains $(virsh -q list --all --name | sort | tr '\\n' ' ')"
+            echo "state $(virsh domstate """ + self.guest.name + """)"
+            echo "processes $(ps -e -o comm= | grep -v -x -e ps -e bash -e grep -e sort -e tr -e tini -e virsh |
+                              sort | uniq -c | tr -s ' \\n' ' ')" """).stdout
+        return dict(line.split(" ", 1) if " " in line else (line, "") for line in text.splitlines())
+
+    def memory_mib(self):
+        pid = self.before["vmferryd"].split()[0]
+        status = self.host.run("cat", f"/proc/{pid}/status").stdout
+        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) // 1024
+
+    def qemu_logs(self):
+        return {path.name: path.stat().st_size for path in (self.lab.log_dir / self.host.name / "qemu").iterdir()}
+
+    def folders(self):
+        """Whose files hv1 opened on the share meanwhile, as the file server has it"""
+        with open(self.log, "rb") as file:
+            file.seek(self.log_at)
+            text = file.read().decode("utf-8", "replace")
+        opened = rf"^ *{re.escape(ADDRESSES[self.host.name])}\|.*\|create_file\|.*\|/srv/vms/?([^/\n]*)"
+        return {match.group(1) for match in re.finditer(opened, text, re.M)}
+
+    def assert_untouched(self):
+        """Back to where it was; its guest ran on; on the share it looked at these two VMs only"""
+        now = {}
+
+        def same():
+            now.update(self.look())
+            return now == self.before
+        until(same, 20, lambda: f"hv1 is as before: {self.before}, but: {now}")
+        beats = self.lab.watch.read(self.mark).beats_of(self.guest.name)
+        stays = {(stay.host, stay.boot) for stay in presence(beats).stays} if beats else set()
+        assert len(stays) <= 1, stays
+        assert self.folders() <= {"", THEIRS, MINE}
+        assert self.memory_mib() <= MEMORY_MIB
+
+
+def run_source(hv2, script, names, timeout=90):
+    result = hv2.run(*put(hv2, script, names), check=False, timeout=timeout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def source_names(tool, hv1, hv2, mine, theirs):
+    return names_for_source(hv1, hv2, mine, theirs)
+
+
+@pytest.fixture
+def judge(lab, hv1, theirs, mine):
+    return Judge(lab, hv1, theirs, mine)
+
+
+# A hostile source
+
+
+@pytest.mark.parametrize("script", wanted(FOLDER / "source.txt"))
+def test_source(hv2, mine, judge, source_names, script):
+    record = mine.record()
+    run_source(hv2, script, source_names)
+    judge.assert_untouched()
+    assert mine.record() == record
+
+
+@pytest.mark.parametrize("one", refused_definitions())
+def test_definition(hv2, mine, judge, source_names, one):
+    """Each definition that is refused, by its text; nothing is started for it"""
+    def here(text):
+        return text.replace(BASE_UUID, mine.uuid).replace(f"<name>{BASE_NAME}<", f"<name>{mine.name}<")
+
+    text = source_names["definition"].replace(" id='1'", "")
+    old, new = one["old"] and here(one["old"]), here(one["new"])
+    if old is None:
+        old, new = "</devices>", new + "</devices>"
+    at = re.sub(r"\\ (?=[ <])", r"\\s*", re.escape(old))
+    edited, n = re.subn(at, lambda match: new, text, count=1)
+    if n == 0:
+        pytest.fail(f"the guest's definition has no {old!r}")
+    logs = judge.qemu_logs()
+    says = [re.escape(here(word)) for word in one["says"] if not word.startswith("line ")]
+    script = [*expanded(["@begin", "@vm"]), 'call Offer ("$migration", $vm, "$definition")',
+              f"error {one['code'].capitalize()} " + "".join(f"(?=.*{word})" for word in says)]
+    run_source(hv2, script, source_names | {"definition": edited})
+    judge.assert_untouched()
+    assert judge.qemu_logs() == logs
+
+
+# A hostile destination
+
+
+@pytest.fixture(scope="module")
+def facts(hv1, tool, theirs):
+    """What the real hv2 tells, for a hostile one to tell again"""
+    names = {"definition": hv1.virsh("dumpxml", "--migratable", theirs.name)}
+    result = hv1.run(*put(hv1, expanded(["@learn"]), names), check=False)
+    assert result.returncode == 0, result.stdout
+    return hv1.run("cat", "/tmp/hostile/learnt").stdout
+
+
+@pytest.fixture(scope="module")
+def no_vmferryd(hv2, tool, facts):
+    hv2.service("stop", "vmferryd")
+    yield
+    hv2.service("start", "vmferryd")
+    hv2.wait_for_vmferryd()
+
+
+@pytest.mark.parametrize("script", wanted(FOLDER / "destination.txt"))
+def test_destination(hv1, hv2, theirs, judge, facts, no_vmferryd, script):
+    names = {"uuid": theirs.uuid, "name": theirs.name, "next_epoch": str(theirs.record().epoch + 1),
+             "cookie": cookie("prepare", theirs), "facts": facts}
+    peer = hv2.start(*put(hv2, ["listen", *script], names))
+    assert "listening" in peer.stdout.readline()
+    move = RunningMove(hv1, theirs, hv2)
+    said = []
+    for line in peer.stdout:
+        said.append(line)
+        if line == "say cancel\n":
+            until(lambda: hv1.vmferry_json("jobs")["jobs"], 20, "there is a job")
+            move.cancel()
+    assert peer.wait(timeout=60) == 0, "".join(said)
+    status, text = move.end(90)
+    assert status == 1, text
+    assert "now runs on hv2" not in text and "\x1b" not in text
+    assert hv1.virsh("domstate", theirs.name) == "running"
+    theirs.observe(50)
+    judge.assert_untouched()
