@@ -176,14 +176,17 @@ judge_record(VmfDiskSet *set, gboolean present, const VmfOwnerRecord *record, gu
     return JUDGED_LATER;
 }
 
-/* Another holds a disk: whoever it is, the record says whether it is the owner. */
+/*
+ * Another holds a disk: whoever it is, the record says whether it is the owner. What this process may
+ * have written itself proves nothing before it is held: it may be the first of two slots.
+ */
 static Judgement
 judge_busy(VmfDiskSet *set, const char *why, guint64 *epoch)
 {
     gboolean present = FALSE;
     VmfOwnerRecord record;
     if (vmf_disk_set_peek(set, set->candidate, &present, &record, NULL) && present &&
-        record.epoch > *epoch && !set->gave_up && record.epoch != set->maybe_epoch)
+        record.epoch > *epoch && record.epoch != set->maybe_epoch)
         return judge_record(set, present, &record, epoch);
     try_later(set, why);
     return JUDGED_LATER;

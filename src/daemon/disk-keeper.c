@@ -44,6 +44,7 @@ typedef struct {
     gulong closed;
     gboolean told_end; /* its process has said that it ends */
     gboolean vm_ended;
+    guint ends;        /* how often it has */
     gboolean io_error; /* the guest may have been paused by one */
     gboolean working;  /* in a thread of its own */
     gboolean again;    /* something has happened meanwhile */
@@ -320,6 +321,7 @@ succeed(Watch *watch)
     g_message("the disk process of '%s' has died: another one takes up its disks", info->name);
     g_mutex_lock(&watch->keeper->lock);
     watch->io_error = TRUE;
+    guint ends = watch->ends;
     g_mutex_unlock(&watch->keeper->lock);
     g_autoptr(VmfDiskClient)
         client = vmf_vm_disks_find(watch->keeper->context, watch->uuid, info->name, NULL, &error);
@@ -329,6 +331,10 @@ succeed(Watch *watch)
     watch->came_up_at = g_get_monotonic_time();
     watch->launch_delay = CLAMP(watch->launch_delay * 2, LAUNCH_FIRST_US, LAUNCH_LAST_US);
     watch->resume_delay = 0;
+    /* The hook of a VM that has ended meanwhile found no disk process to end. */
+    g_mutex_lock(&watch->keeper->lock);
+    watch->vm_ended = watch->ends != ends;
+    g_mutex_unlock(&watch->keeper->lock);
     return LATER; /* look at it at once */
 }
 
@@ -530,7 +536,11 @@ watch_and_kick(VmfDiskKeeper *keeper, const char *uuid, gboolean vm_ended)
         watch->name = g_strdup(watch->uuid);
         g_hash_table_insert(keeper->watches, watch->uuid, watch);
     }
+    gboolean known = vm_ended && watch->vm_ended;
     watch->vm_ended = vm_ended;
+    watch->ends += vm_ended;
+    if (known)
+        return; /* it may be its own thread that tells */
     if (!vm_ended)
         g_hash_table_remove(keeper->ended, watch->uuid);
     kick(watch);
@@ -555,7 +565,7 @@ vmf_disk_keeper_adopt(VmfDiskKeeper *keeper, const char *uuid)
 }
 
 void
-vmf_disk_keeper_end(VmfDiskKeeper *keeper, const char *uuid)
+vmf_disk_keeper_end(gpointer keeper, const char *uuid)
 {
     watch_and_kick(keeper, uuid, TRUE);
 }

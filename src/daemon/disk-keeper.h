@@ -36,8 +36,11 @@ void vmf_disk_keeper_watch(gpointer keeper, const char *uuid);
 /** vmf_disk_keeper_adopt() - what a vmferryd before this one has left: its guest may be paused */
 void vmf_disk_keeper_adopt(VmfDiskKeeper *keeper, const char *uuid);
 
-/** vmf_disk_keeper_end() - the VM has ended, but its disks could not be released: go on trying */
-void vmf_disk_keeper_end(VmfDiskKeeper *keeper, const char *uuid);
+/**
+ * vmf_disk_keeper_end() - the VM has ended: its disk process is ended as soon as it can be
+ * @keeper: a VmfDiskKeeper: the type of VmfContext.disks_ended
+ */
+void vmf_disk_keeper_end(gpointer keeper, const char *uuid);
 
 /**
  * VmfDiskCare - what the keeper knows of a VM

@@ -141,11 +141,14 @@ static gpointer
 recover(gpointer data)
 {
     Unfinished *move = data;
+    g_autofree gchar *uuid = g_strdup(move->entry ? move->entry->vm_uuid
+                                                  : vmf_incoming_uuid(move->incoming));
     vmf_vm_admin_wait_for_libvirt(move->daemon);
     if (move->entry)
         vmf_recover_source(&move->daemon->context, move->entry);
     else
         vmf_incoming_recover(move->incoming);
+    vmf_vm_admin_reconcile(move->daemon, uuid);
     g_clear_pointer(&move->entry, vmf_journal_entry_free);
     g_clear_pointer(&move->incoming, vmf_incoming_unref);
     g_free(move);
@@ -161,7 +164,8 @@ static gpointer
 reconcile(gpointer data)
 {
     Leftovers *left = data;
-    vmf_vm_admin_reconcile(left->daemon, left->uuids);
+    for (guint i = 0; i < left->uuids->len; i++)
+        vmf_vm_admin_reconcile(left->daemon, left->uuids->pdata[i]);
     g_ptr_array_unref(left->uuids);
     g_free(left);
     return NULL;
@@ -236,6 +240,7 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
         return FALSE;
     context->keeper = daemon->keeper = vmf_disk_keeper_new(context);
     context->disks_started = vmf_disk_keeper_watch;
+    context->disks_ended = vmf_disk_keeper_end;
     daemon->bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, error);
     if (daemon->bus == NULL) {
         g_prefix_error(error, "the system bus: ");

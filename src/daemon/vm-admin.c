@@ -222,12 +222,8 @@ vmf_vm_admin_hook(VmfDaemon *daemon, const char *operation, const char *phase, c
     g_mutex_lock(&daemon->hooks);
     g_hash_table_add(daemon->hooked, g_ascii_strdown(uuid, -1));
     g_mutex_unlock(&daemon->hooks);
-    if (ended) {
-        gboolean stopped = vmf_vm_disks_stop(&daemon->context, uuid, error);
-        if (!stopped)
-            vmf_disk_keeper_end(daemon->keeper, uuid);
-        return stopped;
-    }
+    if (ended)
+        return vmf_vm_disks_stop(&daemon->context, uuid, error);
     VmfVmDisks vm = {uuid, name, (const VmfDomainDisk *const *)disks->pdata, disks->len};
     return vmf_vm_disks_start(&daemon->context, &vm, xml, error);
 }
@@ -268,22 +264,14 @@ vmf_vm_admin_wait_for_libvirt(VmfDaemon *daemon)
 }
 
 void
-vmf_vm_admin_reconcile(VmfDaemon *daemon, GPtrArray *uuids)
+vmf_vm_admin_reconcile(VmfDaemon *daemon, const char *uuid)
 {
-    if (uuids->len == 0)
-        return;
     vmf_vm_admin_wait_for_libvirt(daemon);
-    for (guint i = 0; i < uuids->len; i++) {
-        const char *uuid = uuids->pdata[i];
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&daemon->hooks);
-        g_autoptr(VmfDiskClient)
-            running = vmf_disk_client_connect(daemon->context.run_dir, uuid, NULL);
-        if (running == NULL || g_hash_table_contains(daemon->hooked, uuid) ||
-            vmf_peer_table_expects(daemon->peers, uuid) || !has_ended(daemon, uuid))
-            continue;
-        g_message("VM %s ended while vmferryd did not run: its disks are released", uuid);
-        if (!vmf_vm_disks_stop(&daemon->context, uuid, &error))
-            vmf_disk_keeper_end(daemon->keeper, uuid);
-    }
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&daemon->hooks);
+    g_autoptr(VmfDiskClient) running = vmf_disk_client_connect(daemon->context.run_dir, uuid, NULL);
+    if (running == NULL || g_hash_table_contains(daemon->hooked, uuid) ||
+        vmf_peer_table_expects(daemon->peers, uuid) || !has_ended(daemon, uuid))
+        return;
+    g_message("VM %s ended while vmferryd did not run: its disks are released", uuid);
+    vmf_vm_disks_stop(&daemon->context, uuid, NULL); /* the keeper goes on */
 }

@@ -33,11 +33,11 @@ gboolean vmf_vm_admin_hook(VmfDaemon *daemon, const char *operation, const char 
 GPtrArray *vmf_vm_admin_find_disks(VmfDaemon *daemon);
 
 /**
- * vmf_vm_admin_reconcile() - end the disk processes among @uuids whose VM ended while nobody listened
+ * vmf_vm_admin_reconcile() - end the VM's disk process if the VM ended while nobody listened
  *
- * Waits until libvirt answers. Those of unfinished moves are left to recovery. Blocking
+ * Waits until libvirt answers. One whose move is unfinished is left to recovery. Blocking
  */
-void vmf_vm_admin_reconcile(VmfDaemon *daemon, GPtrArray *uuids);
+void vmf_vm_admin_reconcile(VmfDaemon *daemon, const char *uuid);
 
 /** vmf_vm_admin_wait_for_libvirt() - until libvirtd answers, however long */
 void vmf_vm_admin_wait_for_libvirt(VmfDaemon *daemon);

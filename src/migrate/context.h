@@ -21,7 +21,9 @@ typedef struct {
     VmfJournal *journal;
     VmfChannelStreams *streams;
     VmfDoor *door; /* through which connections to other hosts are made */
-    /* told, in any thread, that the VM's disk process was started or found; may be NULL */
+    /* told, in any thread, that the VM's disk process was started or found, or is not needed any
+       more (it may still be there, or be coming up); may be NULL */
     void (*disks_started)(gpointer keeper, const char *uuid);
+    void (*disks_ended)(gpointer keeper, const char *uuid);
     gpointer keeper;
 } VmfContext;

@@ -244,24 +244,52 @@ return_disks(VmfIncoming *incoming, GError **why)
     }
 }
 
+/* Writes "stopped" if they are still held. */
+static void
+put_disks_down(VmfIncoming *incoming)
+{
+    g_autoptr(GError) error = NULL;
+    if (!vmf_vm_disks_stop(incoming->context, incoming->uuid, &error))
+        g_warning("'%s': %s", incoming->name, error->message);
+}
+
 static void
 fail(VmfIncoming *incoming, GError *why)
 {
-    g_autoptr(GError) error = NULL;
     if (why == NULL)
         why = g_error_new(VMF_ERROR, VMF_ERROR_INTERNAL, "the guest did not come to run on %s",
                           incoming->context->me->fqdn);
     VmfState end = return_disks(incoming, &why);
     g_warning("'%s' could not run here (%s): %s", incoming->name, vmf_state_name(end),
               why->message);
-    /* Writes "stopped" if they are still held. */
-    if (!vmf_vm_disks_stop(incoming->context, incoming->uuid, &error))
-        g_warning("'%s': %s", incoming->name, error->message);
+    put_disks_down(incoming);
     vmf_vm_disks_unmark(incoming->context, incoming->uuid);
     g_mutex_lock(&incoming->lock);
     incoming->failure = why;
     g_mutex_unlock(&incoming->lock);
     vmf_incoming_enter_last(incoming, end);
+}
+
+/*
+ * The guest may have ended while this was under way, and libvirt's hook leaves an incoming VM's
+ * disks to us. From RUNNING on it does not: who ends from then on is its affair.
+ */
+static void
+put_down_if_ended(VmfIncoming *incoming)
+{
+    for (guint wait_ms = 100;; wait_ms = MIN(wait_ms * 2, RETRY_LARGEST_MS)) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(VmfVmInfo)
+            info = vmf_host_lookup(incoming->context->host, incoming->uuid, &error);
+        gboolean ended = info ? info->state == VMF_VM_OFF || info->state == VMF_VM_CRASHED
+                              : g_error_matches(error, VMF_ERROR, VMF_ERROR_CONFIG);
+        if (ended)
+            put_disks_down(incoming);
+        if (ended || info)
+            return;
+        vmf_incoming_say_waiting(incoming, error->message);
+        g_usleep((gulong)wait_ms * 1000);
+    }
 }
 
 gpointer
@@ -275,6 +303,7 @@ vmf_incoming_complete(gpointer data)
         succeed(incoming);
         vmf_vm_disks_unmark(incoming->context, incoming->uuid);
         vmf_disk_client_drop_socket(incoming->disks, incoming->migration, NULL);
+        put_down_if_ended(incoming);
     } else {
         fail(incoming, g_steal_pointer(&error));
     }

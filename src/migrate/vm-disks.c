@@ -302,8 +302,8 @@ vmf_vm_disks_start(const VmfContext *context, const VmfVmDisks *vm, const char *
     return TRUE;
 }
 
-gboolean
-vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
+static gboolean
+stop(const VmfContext *context, const char *uuid, GError **error)
 {
     g_autoptr(VmfDiskClient) disks = vmf_disk_client_connect(context->run_dir, uuid, NULL);
     if (disks == NULL)
@@ -316,4 +316,13 @@ vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
     if (state->held && !vmf_disk_client_release(disks, stopped, NULL, error))
         return FALSE;
     return vmf_disk_client_quit(disks, error);
+}
+
+gboolean
+vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
+{
+    gboolean stopped = stop(context, uuid, error);
+    if (context->disks_ended)
+        context->disks_ended(context->keeper, uuid);
+    return stopped;
 }

@@ -49,7 +49,8 @@ gboolean vmf_vm_disks_start(const VmfContext *context, const VmfVmDisks *vm, con
  * vmf_vm_disks_stop() - the VM has ended here: write "stopped", close the disks, end the process
  *
  * Where the record names another host by now (the VM moved), it is left as it is.
- * No disk process: success.
+ * No disk process: success. What fails is tried again by the keeper of @context until it succeeds,
+ * or the VM is started again; a disk process that is just coming up is ended then.
  */
 gboolean vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error);
 

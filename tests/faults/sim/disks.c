@@ -198,6 +198,7 @@ new_process(SimHost *host, gboolean resume)
     g_queue_init(&process->orders);
     host->disks = process;
     host->disks_told_end = FALSE;
+    host->vm_ended = FALSE;
     sim_spawn(&process->proc, 0, owner_thread, process);
     return process;
 }
@@ -643,8 +644,8 @@ vmf_vm_disks_unmark(const VmfContext *context, const char *uuid)
     host_of_run_dir(context->run_dir)->marked = FALSE;
 }
 
-gboolean
-vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
+static gboolean
+stop(const VmfContext *context, const char *uuid, GError **error)
 {
     g_autoptr(VmfDiskClient) disks = vmf_disk_client_connect(context->run_dir, uuid, NULL);
     if (disks == NULL)
@@ -656,4 +657,12 @@ vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
     if (state->held && !vmf_disk_client_release(disks, state->foreign ? NULL : &next, NULL, error))
         return FALSE;
     return vmf_disk_client_quit(disks, error);
+}
+
+gboolean
+vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError **error)
+{
+    gboolean stopped = stop(context, uuid, error);
+    sim_keeper_end(host_of_run_dir(context->run_dir));
+    return stopped;
 }

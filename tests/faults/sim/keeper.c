@@ -22,12 +22,22 @@ sim_keeper_kick(SimHost *host)
     sim_wake(&host->kicked);
 }
 
+void
+sim_keeper_end(SimHost *host)
+{
+    gboolean known = host->vm_ended;
+    host->vm_ended = TRUE;
+    host->ends++;
+    if (!known)
+        sim_keeper_kick(host);
+}
+
 /* No disk process. Its VM needs one, or it has gone with it. */
 static Step
 succeed(SimHost *host)
 {
     g_autoptr(GError) error = NULL;
-    if (host->disks_told_end)
+    if (host->disks_told_end || host->vm_ended)
         return DONE;
     g_autoptr(VmfVmInfo) info = vmf_host_lookup(host->context.host, SIM_VM, &error);
     if (info == NULL)
@@ -35,8 +45,11 @@ succeed(SimHost *host)
     if (info->state == VMF_VM_OFF)
         return DONE;
     host->io_error = TRUE;
+    guint ends = host->ends;
     g_autoptr(VmfDiskClient)
         client = vmf_vm_disks_find(&host->context, SIM_VM, SIM_NAME, NULL, NULL);
+    if (client != NULL)
+        host->vm_ended = host->ends != ends;
     return LATER;
 }
 
@@ -74,6 +87,10 @@ care(SimHost *host)
         return LATER;
     if (state->foreign)
         return end_foreign(host, client);
+    if (host->vm_ended) {
+        vmf_vm_disks_stop(&host->context, SIM_VM, NULL);
+        return LATER;
+    }
     if (state->gate == VMF_GATE_OPEN && host->io_error)
         return let_guest_go_on(host);
     return DONE;

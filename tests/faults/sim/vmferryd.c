@@ -243,19 +243,6 @@ wait_for_libvirt(SimHost *host)
     }
 }
 
-/* main.c: recover() */
-static void
-recover(gpointer data)
-{
-    Unfinished *move = data;
-    wait_for_libvirt(move->host);
-    if (move->entry)
-        vmf_recover_source(&move->host->context, move->entry);
-    else
-        vmf_incoming_recover(move->incoming);
-    g_free(move);
-}
-
 static gboolean
 expects(const SimHost *host)
 {
@@ -263,15 +250,6 @@ expects(const SimHost *host)
         if (!vmf_state_is_final(vmf_incoming_state(host->incoming[i])))
             return TRUE;
     return FALSE;
-}
-
-/* vm-admin.c: vmf_vm_admin_hook() */
-gboolean
-sim_hook_ended(SimHost *host)
-{
-    if (expects(host))
-        return TRUE;
-    return vmf_vm_disks_stop(&host->context, SIM_VM, NULL);
 }
 
 /* vm-admin.c: vmf_vm_admin_reconcile() */
@@ -283,6 +261,29 @@ reconcile(gpointer data)
     if (host->disks == NULL || expects(host) || host->qemu.proc.alive)
         return;
     vmf_vm_disks_stop(&host->context, SIM_VM, NULL);
+}
+
+/* main.c: recover() */
+static void
+recover(gpointer data)
+{
+    Unfinished *move = data;
+    wait_for_libvirt(move->host);
+    if (move->entry)
+        vmf_recover_source(&move->host->context, move->entry);
+    else
+        vmf_incoming_recover(move->incoming);
+    reconcile(move->host);
+    g_free(move);
+}
+
+/* vm-admin.c: vmf_vm_admin_hook() */
+gboolean
+sim_hook_ended(SimHost *host)
+{
+    if (expects(host))
+        return TRUE;
+    return vmf_vm_disks_stop(&host->context, SIM_VM, NULL);
 }
 
 static void
@@ -328,6 +329,7 @@ sim_vmferryd_start(SimHost *host)
     host->vmferryd.stopped = FALSE;
     host->n_incoming = 0;
     host->serves = FALSE;
+    host->vm_ended = FALSE;
     sim_spawn(&host->vmferryd, 0, start_up, host);
     sim_spawn(&host->vmferryd, 0, sim_keeper, host);
 }

@@ -198,10 +198,12 @@ what_is_wrong(void)
         if (world.hosts[1 - who].qemu.proc.alive)
             return "the other host still has a copy";
     }
-    if (who == -1)
-        for (int i = 0; i < SIM_HOSTS; i++)
-            if (world.hosts[i].qemu.proc.alive)
-                return "the guest is lost, and a copy of it still waits";
+    for (int i = 0; i < SIM_HOSTS; i++) {
+        if (who == -1 && world.hosts[i].qemu.proc.alive)
+            return "the guest is lost, and a copy of it still waits";
+        if (i != who && sim_disks_set(&world.hosts[i]) != NULL)
+            return "a host without the guest still has a disk process";
+    }
     if (!journals_are_closed())
         return "a journal entry is still open";
     return "";

@@ -146,7 +146,8 @@ typedef struct {
     SimLibvirtJob libvirt;
     SimDiskProc *disks; /* NULL: none */
     VmfDiskLedger ledger;
-    gboolean disks_told_end, io_error, kicked; /* keeper.c */
+    gboolean disks_told_end, vm_ended, io_error, kicked; /* keeper.c */
+    guint ends;
     gboolean marked; /* vm-disks.h: of an incoming VM that has not been let run */
 
     SimJournalRow rows[4];
@@ -251,6 +252,7 @@ gboolean vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError *
 void sim_keeper(gpointer host);
 /** sim_keeper_kick() - something has happened to the disk process, or to a guest by it */
 void sim_keeper_kick(SimHost *host);
+void sim_keeper_end(SimHost *host);
 
 /* --- libvirt.c --- */
 
