@@ -101,7 +101,7 @@ reconnect(VmfDiskSet *set)
 typedef enum {
     JUDGED_MINE,    /* the disks are held, and the record names this owner and epoch */
     JUDGED_FOREIGN, /* it names another: nothing is held, for good */
-    JUDGED_GAVE_UP, /* it is this process's own release, whose answer was lost */
+    JUDGED_GAVE_UP, /* it is this host's own release, whose answer was lost */
     JUDGED_LATER,   /* cannot be told now; why was said */
 } Judgement;
 
@@ -149,9 +149,12 @@ make_candidate(VmfDiskSet *set)
 static Judgement
 judge_record(VmfDiskSet *set, gboolean present, const VmfOwnerRecord *record, guint64 *epoch)
 {
-    if (present && vmf_disk_set_names_me(set, record, *epoch) &&
-        (record->state == VMF_OWNER_OWNED || record->state == VMF_OWNER_RUNNING))
+    gboolean named = present && vmf_disk_set_names_me(set, record, *epoch);
+    if (named && (record->state == VMF_OWNER_OWNED || record->state == VMF_OWNER_RUNNING))
         return JUDGED_MINE;
+    /* By this process or by one before it, which died then: the VM had ended. */
+    if (named && record->state == VMF_OWNER_STOPPED)
+        return JUDGED_GAVE_UP;
     if (present && set->maybe_epoch != 0 && record->epoch == set->maybe_epoch) {
         if (set->gave_up)
             return JUDGED_GAVE_UP;

@@ -48,9 +48,9 @@ RULES = [
        "        if (write->done)\n            continue;")]),
     ("foreign", "after a lost session the record is judged anew: naming another, it ends the writing",
      [("smb/disk-set-recover.c",
-       "    if (present && vmf_disk_set_names_me(set, record, *epoch) &&",
+       "    gboolean named = present && vmf_disk_set_names_me(set, record, *epoch);\n",
        "    if (OFF)\n        return JUDGED_MINE;\n"
-       "    if (present && vmf_disk_set_names_me(set, record, *epoch) &&")]),
+       "    gboolean named = present && vmf_disk_set_names_me(set, record, *epoch);\n")]),
     ("ask-record", "Confirm(1) is sent only when the record says that this host owns the disks",
      [("src/migrate/source-verdict.c",
        "    for (guint wait_ms = VMF_RETRY_FIRST_MS;;) {\n        g_autoptr(GError) error = NULL;\n"
