@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The note of a move, which counts when the journal is lost: whole and of its form, or left out. */
+#include "src/migrate/move-note.h"
+
+#include <glib/gstdio.h>
+
+int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
+
+static GLogWriterOutput
+be_quiet(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
+{
+    return G_LOG_WRITER_HANDLED;
+}
+
+int
+LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
+{
+    static gchar *folder, *path;
+    if (folder == NULL) {
+        folder = g_dir_make_tmp("vmferry-fuzz-XXXXXX", NULL);
+        path = g_build_filename(folder, "11111111-2222-4333-8444-555555555555.move", NULL);
+        g_log_set_writer_func(be_quiet, NULL, NULL);
+    }
+    const VmfContext context = {.run_dir = folder};
+    g_autoptr(GError) error = NULL;
+    g_file_set_contents_full(path, (const char *)data, (gssize)size, G_FILE_SET_CONTENTS_NONE, 0600,
+                             &error);
+    g_assert_no_error(error);
+    g_autoptr(GPtrArray) list = vmf_move_note_list(&context);
+    g_assert_cmpuint(list->len, <=, 1);
+    g_unlink(path);
+    if (list->len == 0)
+        return 0;
+    const VmfJournalEntry *entry = list->pdata[0];
+    g_assert_true(entry->migration && entry->vm_name && entry->peer);
+    g_assert_true(g_uuid_string_is_valid(entry->vm_uuid));
+    g_assert_cmpint(vmf_state_role(entry->state), ==, entry->role);
+    return 0;
+}

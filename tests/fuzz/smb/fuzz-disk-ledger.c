@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a killed disk process left behind: any bytes. Another host's uptime counts for nothing. */
+#include "smb/disk-ledger.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define BOOT_ID "01234567-89ab-4cde-8f01-23456789abcd"
+
+int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
+
+int
+LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
+{
+    static gchar *folder, *path;
+    if (folder == NULL) {
+        folder = g_dir_make_tmp("vmferry-fuzz-XXXXXX", NULL);
+        path = g_build_filename(folder, "ledger", NULL);
+    }
+    g_autoptr(GError) error = NULL;
+    g_file_set_contents_full(path, (const char *)data, (gssize)size, G_FILE_SET_CONTENTS_NONE, 0600,
+                             &error);
+    g_assert_no_error(error);
+    vmf_disk_ledger_tells_open_write(folder);
+    VmfDiskLedger *ledger = vmf_disk_ledger_map(folder, BOOT_ID, &error);
+    g_assert_no_error(error);
+    gboolean own = size >= sizeof *ledger + 8 + strlen(BOOT_ID) + 1 &&
+                   memcmp(data + sizeof *ledger, "VMFLEDG", 7) == 0 &&
+                   memcmp(data + sizeof *ledger + 8, BOOT_ID, strlen(BOOT_ID) + 1) == 0;
+    if (!own)
+        g_assert_true(ledger->epoch == 0 && !vmf_disk_ledger_write_is_open(ledger));
+    vmf_disk_ledger_unmap(ledger);
+    g_unlink(path);
+    g_assert_true(vmf_disk_ledger_tells_open_write(folder));
+    return 0;
+}
