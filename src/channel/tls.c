@@ -216,6 +216,14 @@ check_parameters(VmfTls *tls, GError **error)
     return FALSE;
 }
 
+/* For a part of a record and no more, GnuTLS says "again" as if more could come. */
+static int
+ended_or_again(const VmfTls *tls)
+{
+    gboolean over = tls->input_over && tls->input_start == tls->input_end;
+    return over ? GNUTLS_E_PREMATURE_TERMINATION : GNUTLS_E_AGAIN;
+}
+
 VmfTlsResult
 vmf_tls_handshake(VmfTls *tls, GError **error)
 {
@@ -224,6 +232,8 @@ vmf_tls_handshake(VmfTls *tls, GError **error)
     do
         rc = gnutls_handshake(tls->session);
     while (rc < 0 && !gnutls_error_is_fatal(rc) && rc != GNUTLS_E_AGAIN);
+    if (rc == GNUTLS_E_AGAIN)
+        rc = ended_or_again(tls);
     if (rc < 0 && rc != GNUTLS_E_AGAIN)
         gnutls_alert_send_appropriate(tls->session, rc);
     pthread_mutex_unlock(&tls->lock);
@@ -313,8 +323,10 @@ vmf_tls_open(VmfTls *tls, guint8 *data, gsize size, gsize *used, GError **error)
         else if (rc == 0)
             tls->open_rc = 1;
         else if (rc == GNUTLS_E_AGAIN)
+            rc = ended_or_again(tls);
+        if (rc == GNUTLS_E_AGAIN)
             break;
-        else if (gnutls_error_is_fatal((int)rc))
+        if (rc < 0 && gnutls_error_is_fatal((int)rc))
             tls->open_rc = (int)rc;
     }
     pthread_mutex_unlock(&tls->lock);
