@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A plan that somebody has kept, or edited: read whole, or refused by the field. */
 #include "src/cli/plan.h"
-
-#include <glib/gstdio.h>
+#include "tests/fuzz/folder.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-    static gchar *folder, *path;
+    static const char *folder;
+    static gchar *path;
     if (folder == NULL) {
-        folder = g_dir_make_tmp("vmferry-fuzz-XXXXXX", NULL);
+        folder = fuzz_folder();
         path = g_build_filename(folder, "plan", NULL);
     }
     g_autoptr(GError) error = NULL;

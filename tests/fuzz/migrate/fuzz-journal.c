@@ -4,17 +4,17 @@
  * now. Opened, or set aside for a new one; and each row that is read is one that was written.
  */
 #include "src/migrate/journal.h"
+#include "tests/fuzz/folder.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 
 #define MIGRATION "11111111-2222-4333-8444-55555555555%u"
 #define MOVES     4
 
-static gchar *folder, *path, *image;
+static const char *folder;
+static gchar *path, *image;
 static gsize image_size;
 
 static GLogWriterOutput
@@ -50,7 +50,7 @@ static void
 make_image(void)
 {
     g_log_set_writer_func(be_quiet, NULL, NULL);
-    folder = g_dir_make_tmp("vmferry-fuzz-XXXXXX", NULL);
+    folder = fuzz_folder();
     path = g_build_filename(folder, "journal.db", NULL);
     g_autoptr(GError) error = NULL;
     VmfJournal *journal = vmf_journal_open(path, &error);
@@ -82,22 +82,12 @@ check_entry(const VmfJournalEntry *entry)
     g_assert_cmpint(vmf_state_role(entry->state), ==, entry->role);
 }
 
-static void
-remove_all(void)
-{
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    for (const char *name; (name = g_dir_read_name(dir));) {
-        g_autofree gchar *file = g_build_filename(folder, name, NULL);
-        g_unlink(file);
-    }
-}
-
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
     if (image == NULL)
         make_image();
-    remove_all();
+    fuzz_folder_empty();
     g_autofree gchar *copy = g_memdup2(image, image_size);
     damage(copy, data, size);
     g_autoptr(GError) error = NULL;

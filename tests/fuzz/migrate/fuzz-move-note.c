@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The note of a move, which counts when the journal is lost: whole and of its form, or left out. */
 #include "src/migrate/move-note.h"
-
-#include <glib/gstdio.h>
+#include "tests/fuzz/folder.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 
@@ -15,9 +14,10 @@ be_quiet(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-    static gchar *folder, *path;
+    static const char *folder;
+    static gchar *path;
     if (folder == NULL) {
-        folder = g_dir_make_tmp("vmferry-fuzz-XXXXXX", NULL);
+        folder = fuzz_folder();
         path = g_build_filename(folder, "11111111-2222-4333-8444-555555555555.move", NULL);
         g_log_set_writer_func(be_quiet, NULL, NULL);
     }

@@ -10,6 +10,7 @@
 
 #include "src/migrate/incoming-private.h"
 #include "src/migrate/vmf-peer1.h"
+#include "tests/fuzz/folder.h"
 
 #define UUID     "11111111-2222-4333-8444-555555555555"
 #define EPOCH    G_GUINT64_CONSTANT(7)
@@ -35,7 +36,7 @@ set_up(void)
     static VmfHostIdentity me = {.fqdn = (gchar *)"hv2.lab.test", .account = (gchar *)"HV2$"};
     g_autoptr(GError) error = NULL;
     g_log_set_writer_func(be_quiet, NULL, NULL);
-    gchar *folder = g_dir_make_tmp("vmferry-fuzz-XXXXXX", NULL);
+    const char *folder = fuzz_folder();
     g_autofree gchar *path = g_build_filename(folder, "journal.db", NULL);
     context.run_dir = folder;
     context.me = &me;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a killed disk process left behind: any bytes. Another host's uptime counts for nothing. */
 #include "smb/disk-ledger.h"
+#include "tests/fuzz/folder.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 
 #define BOOT_ID "01234567-89ab-4cde-8f01-23456789abcd"
@@ -12,9 +12,10 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-    static gchar *folder, *path;
+    static const char *folder;
+    static gchar *path;
     if (folder == NULL) {
-        folder = g_dir_make_tmp("vmferry-fuzz-XXXXXX", NULL);
+        folder = fuzz_folder();
         path = g_build_filename(folder, "ledger", NULL);
     }
     g_autoptr(GError) error = NULL;

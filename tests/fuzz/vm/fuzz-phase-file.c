@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* libvirt's own file about a running VM: understood, or an error, never a guess. */
 #include "src/vm/phase-file.h"
-
-#include <glib/gstdio.h>
+#include "tests/fuzz/folder.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-    static gchar *folder, *path;
+    static const char *folder;
+    static gchar *path;
     if (folder == NULL) {
-        folder = g_dir_make_tmp("vmferry-fuzz-XXXXXX", NULL);
+        folder = fuzz_folder();
         path = g_build_filename(folder, "demo.xml", NULL);
     }
     g_autoptr(GError) error = NULL;
