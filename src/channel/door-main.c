@@ -194,18 +194,14 @@ text_of(GInetAddress *from)
 }
 
 static GInetAddress *
-address_of(int sock)
+address_of(const struct sockaddr_storage *from)
 {
-    struct sockaddr_storage from;
-    socklen_t size = sizeof from;
-    if (getpeername(sock, (struct sockaddr *)&from, &size) != 0)
-        return NULL;
-    if (from.ss_family == AF_INET6)
+    if (from->ss_family == AF_INET6)
         return g_inet_address_new_from_bytes(
-            (const guint8 *)&((struct sockaddr_in6 *)&from)->sin6_addr, G_SOCKET_FAMILY_IPV6);
-    if (from.ss_family == AF_INET)
+            (const guint8 *)&((const struct sockaddr_in6 *)from)->sin6_addr, G_SOCKET_FAMILY_IPV6);
+    if (from->ss_family == AF_INET)
         return g_inet_address_new_from_bytes(
-            (const guint8 *)&((struct sockaddr_in *)&from)->sin_addr, G_SOCKET_FAMILY_IPV4);
+            (const guint8 *)&((const struct sockaddr_in *)from)->sin_addr, G_SOCKET_FAMILY_IPV4);
     return NULL;
 }
 
@@ -256,10 +252,12 @@ let_in(Door *door, int sock, GInetAddress *from, const char *address)
 static void
 on_connection(Door *door)
 {
-    int sock = accept4(LISTENER, NULL, NULL, SOCK_CLOEXEC);
+    struct sockaddr_storage who;
+    socklen_t size = sizeof who;
+    int sock = accept4(LISTENER, (struct sockaddr *)&who, &size, SOCK_CLOEXEC);
     if (sock < 0)
         return; /* it has gone again */
-    g_autoptr(GInetAddress) from = address_of(sock);
+    g_autoptr(GInetAddress) from = address_of(&who);
     if (from) {
         g_autofree gchar *address = text_of(from);
         const char *why = refuse(door, from);
