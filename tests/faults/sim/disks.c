@@ -47,6 +47,7 @@ struct SimDiskProc {
     SimHost *host;
     VmfDiskSet *set;
     gboolean resume, serving, failed;
+    guint launcher; /* which vmferryd */
     gboolean woken;
     GQueue orders;
     int kept[MAX_KEPT];
@@ -163,8 +164,10 @@ owner_thread(gpointer data)
 {
     SimDiskProc *process = data;
     process->set = make_set(process, &process->why);
-    process->serving = process->set != NULL;
-    process->failed = process->set == NULL;
+    gboolean needed = process->launcher == process->host->vmferryd.generation ||
+                      process->host->ledger.epoch != 0;
+    process->serving = process->set != NULL && needed;
+    process->failed = !process->serving;
     sim_wake(process);
     if (process->failed) {
         sim_sleep(100); /* whoever started it is told why, if it still lives */
@@ -195,6 +198,7 @@ new_process(SimHost *host, gboolean resume)
     process->host = host;
     process->resume = resume;
     process->generation = ++generations;
+    process->launcher = host->vmferryd.generation;
     g_queue_init(&process->orders);
     host->disks = process;
     host->disks_told_end = FALSE;
