@@ -43,6 +43,13 @@ struct _VmfIncoming {
 
 gboolean vmf_incoming_enter(VmfIncoming *incoming, VmfState next, GError **error);
 
+/** vmf_incoming_must_be() - VMF_ERROR_PROTOCOL: @verb does not fit the state that it is in */
+gboolean
+vmf_incoming_must_be(VmfIncoming *incoming, VmfState wanted, const char *verb, GError **error);
+
+/** vmf_incoming_failed() - give up because of @error. Returns %FALSE */
+gboolean vmf_incoming_failed(VmfIncoming *incoming, GError **error);
+
 /** vmf_incoming_check() - everything Offer judges; leaves domain and disks in place */
 gboolean vmf_incoming_check(VmfIncoming *incoming, const char *definition, GError **error);
 
