@@ -9,8 +9,9 @@ import time
 import pytest
 
 from labkit.disks import BLOCK, FOLDER, VM, DiskBench, DiskToolError, Load, load_on
-from labkit.lab import until
+from labkit.lab import SHARE, until
 from labkit.nbd import WRITE, NbdError
+from labkit.processes import Process
 
 
 ADMINS = r"ACL:LAB\Domain Admins:ALLOWED/0x0/FULL"
@@ -271,6 +272,28 @@ def test_closing_is_waited_for(disks):
     assert releasing.wait(60) == 0
     releasing.communicate()
     second.own(first.sid, 1, 2)
+
+
+def test_it_ends_when_nobody_waits_for_it(disks):
+    """The server is silent while it comes up, and whoever started it is killed: it holds nothing"""
+    first, fs1 = disks.first, disks.lab.host("fs1")
+    first.end()
+    uid, gid = disks.user
+    launch = (f"{disks.tool} launch {first.run_dir} {VM} '{first.account}' {first.sid} {first.cache} "
+              f"{disks.plugin} {uid} {gid} 3000 vda:raw:{SHARE}/{FOLDER}/vda.raw")
+    smbd = str(fs1.service_pid("smbd"))
+    fs1.run("kill", "-STOP", smbd)
+    try:
+        started = disks.host.run("bash", "-c", f"""rm -f {first.folder}/pid; : >{first.folder}/disk.log
+            {launch} </dev/null >/dev/null 2>&1 & launcher=$!
+            until [ -s {first.folder}/pid ]; do sleep 0.02; done
+            kill -9 $launcher; cat {first.folder}/pid""").stdout
+        process = Process.in_host(disks.host, int(started))
+        assert process.is_there()
+    finally:
+        fs1.run("kill", "-CONT", smbd)
+    until(lambda: not process.is_there(), 30, "the disk process has ended")
+    assert "nobody hears that" in first.log()
 
 
 def test_ticket_is_rotated_under_load(disks):

@@ -37,6 +37,9 @@ class Process:
         """The disk process of a guest"""
         return cls.in_host(host, int(host.run("cat", f"/run/vmferry/{guest.uuid}/pid").stdout))
 
+    def is_there(self):
+        return self._proc.exists()
+
     def cpu_ms(self):
         """User and system time of all its threads so far, also of ended ones; in whole ticks"""
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
