@@ -14,6 +14,7 @@
 #include "src/base/error.h"
 #include "src/channel/channel.h"
 #include "src/channel/connection-limits.h"
+#include "src/channel/door.h"
 #include "src/channel/greeting.h"
 
 #include <arpa/inet.h>
@@ -31,7 +32,7 @@
 #define BLOCK (1024 * 1024)
 
 static gchar *opt_keytab, *opt_ccache, *opt_group = (gchar *)"VM Hosts", *opt_as, *opt_fqdn,
-                                       *opt_record;
+                                       *opt_record, *opt_door;
 static gint opt_count = -1, opt_streams = 1, opt_mib = 64;
 static gint64 opt_cut = -1, opt_flip = -1;
 static gboolean opt_nojudge;
@@ -40,6 +41,7 @@ static VmfHostIdentity *me;
 static VmfDirectory *directory;
 static VmfChannelStreams *streams;
 static VmfChannelLimits *limits;
+static VmfDoor *door; /* with --door */
 
 static int
 report(const char *word, GError *error)
@@ -80,7 +82,7 @@ judge(const VmfPeerIdentity *peer, gpointer data, GError **error)
 static VmfChannelConfig
 config(void)
 {
-    return (VmfChannelConfig){me, opt_keytab, opt_ccache, judge, NULL, 0};
+    return (VmfChannelConfig){me, opt_keytab, opt_ccache, judge, NULL, 0, door};
 }
 
 static gboolean
@@ -191,6 +193,31 @@ serve_plain(VmfChannel *channel)
         printf("ended %s %s\n", vmf_error_code_name(error), error->message);
 }
 
+static void
+report_accepted(VmfChannel *channel, double start)
+{
+    const VmfPeerIdentity *peer = vmf_channel_peer(channel);
+    printf("accepted %s %s sid %s enctypes %d/%d groups %u in %.1f ms\n",
+           vmf_channel_is_stream(channel) ? "stream of" : "control of", peer->principal, peer->sid,
+           peer->ticket_enctype, peer->session_enctype, peer->group_sids->len, now_ms() - start);
+}
+
+static void
+on_arrival(VmfArrival *arrival, gpointer data)
+{
+    VmfChannelConfig with = config();
+    double start = now_ms();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfChannel) channel = vmf_door_accept(&with, arrival, streams, &error);
+    if (channel == NULL) {
+        printf("refused %s %s (%.0f ms)\n", vmf_error_code_name(error), error->message,
+               now_ms() - start);
+        return;
+    }
+    report_accepted(channel, start);
+    serve_plain(channel);
+}
+
 static gpointer
 serve(gpointer data)
 {
@@ -215,10 +242,7 @@ serve(gpointer data)
                now_ms() - start);
         return NULL;
     }
-    const VmfPeerIdentity *peer = vmf_channel_peer(channel);
-    printf("accepted %s %s sid %s enctypes %d/%d groups %u in %.1f ms\n",
-           vmf_channel_is_stream(channel) ? "stream of" : "control of", peer->principal, peer->sid,
-           peer->ticket_enctype, peer->session_enctype, peer->group_sids->len, now_ms() - start);
+    report_accepted(channel, start);
     serve_plain(channel);
     return NULL;
 }
@@ -227,6 +251,11 @@ static int
 cmd_accept(char **args)
 {
     int fd = listen_on(args[0]);
+    if (door) {
+        vmf_door_listen(door, fd, on_arrival, NULL);
+        for (;;)
+            pause();
+    }
     GPtrArray *threads = g_ptr_array_new();
     for (gint i = 0; opt_count < 0 || i < opt_count; i++) {
         int sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
@@ -631,6 +660,8 @@ static const GOptionEntry options[] = {
     {"count", 0, 0, G_OPTION_ARG_INT, &opt_count, "connections, then exit", NULL},
     {"streams", 0, 0, G_OPTION_ARG_INT, &opt_streams, NULL, NULL},
     {"mib", 0, 0, G_OPTION_ARG_INT, &opt_mib, "to send over each stream", NULL},
+    {"door", 0, 0, G_OPTION_ARG_STRING, &opt_door, "speak through the programs in this folder",
+     NULL},
     {"record", 0, 0, G_OPTION_ARG_STRING, &opt_record, NULL, NULL},
     {"cut", 0, 0, G_OPTION_ARG_INT64, &opt_cut, NULL, NULL},
     {"flip", 0, 0, G_OPTION_ARG_INT64, &opt_flip, NULL, NULL},
@@ -645,6 +676,16 @@ find_identity(GError **error)
     else
         me = vmf_host_identity_read(opt_keytab, error);
     return me != NULL;
+}
+
+/* As vmferryd does: the programs run as somebody without rights */
+static gboolean
+open_door(GError **error)
+{
+    VmfDoorSettings settings = {
+        .me = me, .keytab = opt_keytab, .user = {65534, 65534}, .folder = opt_door};
+    door = vmf_door_open(&settings, error);
+    return door != NULL;
 }
 
 /* The directory is asked as this host, from a cache of its own. */
@@ -680,6 +721,8 @@ main(int argc, char **argv)
         if (!enemy && !find_identity(&error))
             return report("failed", error);
         if (commands[i].needs_directory && !opt_nojudge && !open_directory(&error))
+            return report("failed", error);
+        if (opt_door && !open_door(&error))
             return report("failed", error);
         streams = vmf_channel_streams_new();
         limits = vmf_channel_limits_new(0, 0);
