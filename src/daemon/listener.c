@@ -14,6 +14,9 @@
 #define DOOR_USER "vmferry-door"
 #define BACKLOG   128
 
+/* For how long the vmferry-door of a vmferryd that was killed may still have the port */
+#define PREDECESSOR_S ((gint64)5)
+
 typedef struct {
     const VmfContext *context;
     VmfPeerTable *peers;
@@ -71,6 +74,19 @@ bind_port(guint16 port)
     return -1;
 }
 
+/* A predecessor's vmferry-door ends when it hears that its vmferryd has, which takes a moment. */
+static int
+bind_port_when_free(guint16 port)
+{
+    gint64 until = g_get_monotonic_time() + PREDECESSOR_S * G_USEC_PER_SEC;
+    int fd = bind_port(port);
+    while (fd < 0 && errno == EADDRINUSE && g_get_monotonic_time() < until) {
+        g_usleep(20000);
+        fd = bind_port(port);
+    }
+    return fd;
+}
+
 VmfDoor *
 vmf_listener_door(const VmfContext *context, GError **error)
 {
@@ -84,7 +100,7 @@ vmf_listener_door(const VmfContext *context, GError **error)
 gboolean
 vmf_listener_start(const VmfContext *context, VmfPeerTable *peers, GError **error)
 {
-    int fd = bind_port(context->policy->port);
+    int fd = bind_port_when_free(context->policy->port);
     if (fd < 0) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
                     "cannot listen for peers on TCP port %u ([vmferry] port of %s): %s",
