@@ -9,7 +9,7 @@
 #include "src/base/error.h"
 
 #define CALLS_AT_MOST     4
-#define POLKIT_TIMEOUT_MS 10000
+#define POLKIT_TIMEOUT_MS 30000  /* the bus gives up starting it after 25 s */
 #define DIALOG_TIMEOUT_MS 300000 /* somebody types a password */
 #define GROUPS_AT_MOST    4096
 #define GROUP_BYTES       (16 * 1024 * 1024)
