@@ -12,6 +12,9 @@ struct _VmfCopyWatch {
     gulong on_cancel;
     guint downtime_ms, wanted_ms, largest_ms; /* set at libvirt; to be set; the limit */
     guint64 step_at;                          /* iteration at which the pause grows */
+    guint64 still_bytes;                      /* processed when the guest was seen to stand still */
+    gint64 still_us;                          /* since then; 0: it runs */
+    gboolean stuck;
 
     GMutex lock;
     GCond changed;
@@ -28,6 +31,21 @@ set_downtime(VmfCopyWatch *watch)
         watch->downtime_ms = watch->wanted_ms;
 }
 
+/* The guest stands still, and nothing more is taken of it. */
+static gboolean
+stands_still(VmfCopyWatch *watch, const VmfJobProgress *now)
+{
+    gint64 us = g_get_monotonic_time();
+    /* "completed" by the figures of its memory: QEMU's own word is still out while Perform runs */
+    gboolean last = now->stage == VMF_JOB_SWITCHOVER || now->stage == VMF_JOB_COMPLETED;
+    if (!last || now->bytes_processed != watch->still_bytes)
+        watch->still_us = 0;
+    watch->still_bytes = now->bytes_processed;
+    if (last && watch->still_us == 0)
+        watch->still_us = us;
+    return watch->still_us != 0 && us - watch->still_us > VMF_COPY_STILL_S * G_USEC_PER_SEC;
+}
+
 static void
 look(VmfCopyWatch *watch)
 {
@@ -40,6 +58,9 @@ look(VmfCopyWatch *watch)
         watch->wanted_ms = MIN(watch->wanted_ms * 2, watch->largest_ms);
         watch->step_at = now.iteration + PASSES_PER_STEP;
     }
+    if (stands_still(watch, &now))
+        watch->stuck = vmf_host_abort_job(watch->host, vmf_job_facts(watch->job)->vm_uuid, NULL) ||
+                       watch->stuck;
     if (now.stage == VMF_JOB_SWITCHOVER || now.stage == VMF_JOB_COMPLETED)
         vmf_job_enter_stage(watch->job, VMF_STAGE_STATE);
     VmfProgress progress = {
@@ -113,6 +134,12 @@ vmf_copy_watch_end(VmfCopyWatch *watch)
     g_mutex_unlock(&watch->lock);
     if (watch->thread)
         g_thread_join(g_steal_pointer(&watch->thread));
+}
+
+gboolean
+vmf_copy_watch_was_stuck(VmfCopyWatch *watch)
+{
+    return watch->stuck;
 }
 
 void

@@ -63,6 +63,13 @@ explain_perform(VmfSource *source, GError **error)
     if (!vmf_source_still_wanted(source, NULL)) {
         g_clear_error(error);
         vmf_source_still_wanted(source, error);
+    } else if (vmf_copy_watch_was_stuck(source->watch)) {
+        g_clear_error(error);
+        g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
+                    "QEMU on %s did not say within %d s that it has the guest's state, and the "
+                    "guest stood still for it; it goes on here; look at that host before the next "
+                    "try",
+                    source->to, VMF_COPY_STILL_S);
     } else if (vmf_peer_link_is_lost(source->peer)) {
         g_autofree gchar *said = g_strdup((*error)->message);
         g_clear_error(error);

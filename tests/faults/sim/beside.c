@@ -149,6 +149,12 @@ vmf_copy_watch_end(VmfCopyWatch *mine)
     mine->end = TRUE;
 }
 
+gboolean
+vmf_copy_watch_was_stuck(VmfCopyWatch *mine)
+{
+    return FALSE;
+}
+
 void
 vmf_copy_watch_free(VmfCopyWatch *mine)
 {
