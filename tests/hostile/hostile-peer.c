@@ -22,6 +22,8 @@
  *   expect-stream / take-stream      name in $stream; the memory stream has come
  *   stream NAME             open a memory stream;  reject-stream NAME: it must not open
  *   pour MIB | drain MIB    write to, read from the stream; 0: until it ends
+ *   drain-idle MS           read from it until nothing has come for that long
+ *   shut-return-path        say in the stream that QEMU has taken all
  *   cut-stream | end-stream | cut    close without and with an end mark; the control channel
  *   closed [SECONDS]        the other end closes the control channel by then
  *   open                    it has not
@@ -48,6 +50,7 @@
 #define PATH      "/org/vmferry/Peer1"
 #define BLOCK     ((gsize)1024 * 1024)
 #define PATIENCE  "20"
+#define LIFE_S    100
 
 static GHashTable *names;
 static VmfHostIdentity *me;
@@ -277,6 +280,30 @@ do_drain(const char *mib)
     for (; n > 0 && (wanted == 0 || done < wanted); done += n > 0 ? (guint64)n : 0)
         n = recv(stream_fd, block, BLOCK, 0);
     printf("drained %" G_GUINT64_FORMAT "\n", done);
+}
+
+/* Until nothing has come for @ms: the other QEMU waits for an answer. */
+static void
+do_drain_idle(const char *ms)
+{
+    g_autofree guint8 *block = g_malloc(BLOCK);
+    struct pollfd one = {stream_fd, POLLIN, 0};
+    guint64 done = 0;
+    gssize n = 1;
+    while (n > 0 && poll(&one, 1, done > 0 ? atoi(ms) : -1) == 1) {
+        n = recv(stream_fd, block, BLOCK, 0);
+        done += n > 0 ? (guint64)n : 0;
+    }
+    printf("drained %" G_GUINT64_FORMAT ", and is waited for\n", done);
+}
+
+/* What QEMU says when it has taken all: MIG_RP_MSG_SHUT, no error (its migration/migration.h). */
+static void
+do_shut_return_path(const char *ignored)
+{
+    static const guint8 shut[] = {0, 1, 0, 4, 0, 0, 0, 0};
+    if (send(stream_fd, shut, sizeof shut, MSG_NOSIGNAL) != sizeof shut)
+        wrong("the stream has ended");
 }
 
 static void
@@ -684,6 +711,8 @@ static const struct {
     {"reject-stream", do_reject_stream},
     {"pour", do_pour},
     {"drain", do_drain},
+    {"drain-idle", do_drain_idle},
+    {"shut-return-path", do_shut_return_path},
     {"cut-stream", do_cut_stream},
     {"end-stream", do_end_stream},
     {"cut", do_cut},
@@ -752,6 +781,7 @@ main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     g_autofree gchar *script = NULL;
     setlinebuf(stdout);
+    alarm(LIFE_S); /* nothing that it waits for may keep the test */
     if (argc < 2 || !g_file_get_contents(argv[1], &script, NULL, &error)) {
         fprintf(stderr, "usage: hostile-peer SCRIPT [NAME=VALUE | NAME@FILE]...\n");
         return 2;
