@@ -220,7 +220,11 @@ def _take_descriptors(scene, box):
 
 
 def _give_descriptors(scene, box):
-    box.run("prlimit", "--pid", pid_of(scene, box, "vmferryd"), "--nofile=1024:")
+    """GLib may have ended vmferryd, which could make no pipe: systemd would have started it again"""
+    if box.runs("vmferryd"):
+        box.run("prlimit", "--pid", pid_of(scene, box, "vmferryd"), "--nofile=1024:")
+    else:
+        _start("vmferryd")(scene, box)
 
 
 def _stop_dc(scene, box):
