@@ -565,6 +565,9 @@ watch_ending(gpointer data)
         gchar block[4096];
         while (recv(plain, block, sizeof block, 0) > 0)
             continue;
+        /* An end is the other side's; that it takes nothing more either shows when it is sent something. */
+        while (send(plain, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+            g_usleep(50000);
     }
     vmf_channel_wait(control, NULL);
     g_mutex_lock(&ending.lock);

@@ -124,6 +124,18 @@ def put(host, script, names):
     return [INSIDE, "/tmp/hostile/script", *(f"{name}@/tmp/hostile/{name}" for name in names)]
 
 
+def counts(look):
+    """comm -> how many, of "2 winbindd 1 dbus-daemon …" """
+    words = look["processes"].split()
+    return dict(zip(words[1::2], map(int, words[::2])))
+
+
+def none_more(now, before):
+    """No process was started; one that an earlier test left may have ended meanwhile"""
+    had = counts(before)
+    return all(number <= had.get(name, 0) for name, number in counts(now).items())
+
+
 class Judge:
     """What hv1 looks like from outside"""
 
@@ -169,7 +181,7 @@ class Judge:
 
         def same():
             now.update(self.look())
-            return now == self.before
+            return none_more(now, self.before) and {**now, "processes": ""} == {**self.before, "processes": ""}
         until(same, 20, lambda: f"hv1 is as before: {self.before}, but: {now}")
         beats = self.lab.watch.read(self.mark).beats_of(self.guest.name)
         stays = {(stay.host, stay.boot) for stay in presence(beats).stays} if beats else set()
