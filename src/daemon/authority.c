@@ -117,7 +117,7 @@ find_group(const char *name, gid_t *gid)
 static gboolean
 is_in_group(const struct passwd *user, const char *group)
 {
-    gid_t wanted;
+    gid_t wanted = 0;
     int n = GROUPS_AT_MOST;
     g_autofree gid_t *of = g_new(gid_t, n);
     if (!find_group(group, &wanted))
