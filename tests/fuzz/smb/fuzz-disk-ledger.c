@@ -25,9 +25,11 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
     vmf_disk_ledger_tells_open_write(folder);
     VmfDiskLedger *ledger = vmf_disk_ledger_map(folder, BOOT_ID, &error);
     g_assert_no_error(error);
-    gboolean own = size >= sizeof *ledger + 8 + strlen(BOOT_ID) + 1 &&
-                   memcmp(data + sizeof *ledger, "VMFLEDG", 7) == 0 &&
-                   memcmp(data + sizeof *ledger + 8, BOOT_ID, strlen(BOOT_ID) + 1) == 0;
+    /* as it is mapped: zeros up to the page's size */
+    gchar page[sizeof *ledger + 8 + 40] = {0};
+    memcpy(page, data, MIN(size, sizeof page));
+    gboolean own = memcmp(page + sizeof *ledger, "VMFLEDG2", 8) == 0 &&
+                   memcmp(page + sizeof *ledger + 8, BOOT_ID, sizeof BOOT_ID) == 0;
     if (!own)
         g_assert_true(ledger->epoch == 0 && !vmf_disk_ledger_write_is_open(ledger));
     vmf_disk_ledger_unmap(ledger);

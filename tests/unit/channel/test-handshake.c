@@ -253,6 +253,21 @@ run_through(End *one, End *two, Middle *middle)
     g_thread_join(between);
 }
 
+/* Of this run: an AP-REQ with other times may be a byte longer or shorter than the last. */
+static guint
+token_bytes(const Middle *middle)
+{
+    return GUINT32_FROM_BE(*(guint32 *)(gpointer)(middle->recorded->data + 12));
+}
+
+/* The ClientHello's legacy_record_version means nothing (RFC 8446, 5.1). */
+static gboolean
+is_record_version(const Middle *middle)
+{
+    gsize record = VMF_GREETING_BYTES + token_bytes(middle);
+    return middle->flip == record + 1 || middle->flip == record + 2;
+}
+
 /* Any byte of what the client says, changed on the way: no channel, and the judge is not asked. */
 static void
 test_changed_byte(void)
@@ -267,25 +282,25 @@ test_changed_byte(void)
     g_assert_no_error(one.error);
     g_assert_no_error(two.error);
     /* what it says: greeting, token, ClientHello (the rest is in TLS, see test-channel) */
-    guint32 token = GUINT32_FROM_BE(*(guint32 *)(gpointer)(honest.recorded->data + 12));
-    gsize clear = VMF_GREETING_BYTES + token + 100;
+    gsize clear = VMF_GREETING_BYTES + token_bytes(&honest) + 100;
     g_assert_cmpuint(clear, <, honest.recorded->len);
     g_byte_array_unref(honest.recorded);
 
     for (gsize at = 0; at < clear; at += at < 40 ? 1 : 23) {
         if (at >= 12 && at < 16)
             continue; /* a longer length only waits for bytes that do not come: test_slow */
-        if (at == VMF_GREETING_BYTES + token + 1 || at == VMF_GREETING_BYTES + token + 2)
-            continue; /* TLS's legacy_record_version, which means nothing (RFC 8446, 5.1) */
         Middle middle = {.flip = at};
         init_end(&one, hv1, NULL, cache, "hv2.lab.test");
         init_end(&two, hv2, hv2_keytab, NULL, NULL);
         run_through(&one, &two, &middle);
-        if (two.error == NULL)
-            g_error("byte %" G_GSIZE_FORMAT " was not missed; the token has %u", at, token);
-        g_assert_nonnull(one.error);
-        g_assert_cmpuint(two.judged, ==, 0);
-        g_assert_cmpuint(one.judged, ==, 0);
+        if (!is_record_version(&middle)) {
+            if (two.error == NULL)
+                g_error("byte %" G_GSIZE_FORMAT " was not missed; the token has %u", at,
+                        token_bytes(&middle));
+            g_assert_nonnull(one.error);
+            g_assert_cmpuint(two.judged, ==, 0);
+            g_assert_cmpuint(one.judged, ==, 0);
+        }
         g_byte_array_unref(middle.recorded);
         clear_end(&one);
         clear_end(&two);
