@@ -20,7 +20,9 @@
  * Failure model. polkitd is there but gives no answer, or does not know the action: the call is
  * refused, and root can go on. What was decided holds for one call; nothing is remembered.
  *
- * Threads. Calls are judged in GLib's pool, before their handlers.
+ * Threads. Calls are judged in GLib's pool, before their handlers: the question to polkitd may wait
+ * for a person. So a handler may be called when its object has long been unexported: what it needs it
+ * holds a reference to.
  */
 
 typedef struct _VmfAuthority VmfAuthority;

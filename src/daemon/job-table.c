@@ -50,14 +50,20 @@ move_free(Move *move)
 }
 
 static gboolean
-on_cancel(VmfDbusJob *object, GDBusMethodInvocation *call, Move *move)
+on_cancel(VmfDbusJob *object, GDBusMethodInvocation *call, VmfJob *job)
 {
     g_autoptr(GError) error = NULL;
-    if (vmf_job_cancel(move->job, &error))
+    if (vmf_job_cancel(job, &error))
         vmf_dbus_job_complete_cancel(object, call);
     else
         g_dbus_method_invocation_return_gerror(call, error);
     return TRUE;
+}
+
+static void
+unref_job(gpointer job, GClosure *closure)
+{
+    vmf_job_unref(job);
 }
 
 /* Properties first, the outcome last: who sees it sees the whole report. */
@@ -181,7 +187,8 @@ move_new(VmfJobTable *table, const VmfJobFacts *facts, const VmfMigrateOptions *
     vmf_dbus_job_set_to(move->object, facts->to);
     vmf_dbus_job_set_outcome(move->object, "");
     vmf_dbus_job_set_report(move->object, "");
-    g_signal_connect(move->object, "handle-cancel", G_CALLBACK(on_cancel), move);
+    g_signal_connect_data(move->object, "handle-cancel", G_CALLBACK(on_cancel),
+                          vmf_job_ref(move->job), unref_job, G_CONNECT_DEFAULT);
     vmf_authority_guard(table->authority, G_DBUS_INTERFACE_SKELETON(move->object));
     publish(move->job, move);
     vmf_job_watch(move->job, tell, move);

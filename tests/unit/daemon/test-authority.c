@@ -327,6 +327,13 @@ test_many_calls(Bench *bench, gconstpointer data)
     assert_says(after, REACHED);
 }
 
+/* ---- polkits that are of no use ---- */
+
+typedef struct {
+    GDBusConnection *bus;
+    GDBusMethodInvocation *asked; /* not answered yet; of the last question */
+} Polkit;
+
 static void
 answer_nonsense(GDBusConnection *bus, const char *sender, const char *path, const char *interface,
                 const char *method, GVariant *arguments, GDBusMethodInvocation *call, gpointer data)
@@ -335,9 +342,17 @@ answer_nonsense(GDBusConnection *bus, const char *sender, const char *path, cons
                                                "Action is not registered");
 }
 
-/* polkit is there and does not know our actions: nobody is let in but root. */
 static void
-test_polkit_fails(Bench *bench, gconstpointer data)
+answer_later(GDBusConnection *bus, const char *sender, const char *path, const char *interface,
+             const char *method, GVariant *arguments, GDBusMethodInvocation *call, gpointer data)
+{
+    Polkit *polkit = data;
+    polkit->asked = call;
+}
+
+/* It is served by this process's main loop, as the calls are that have not been judged. */
+static void
+start_polkit(Bench *bench, GDBusInterfaceMethodCallFunc answer, Polkit *polkit)
 {
     static const char document[] =
         "<node><interface name='org.freedesktop.PolicyKit1.Authority'>"
@@ -345,14 +360,30 @@ test_polkit_fails(Bench *bench, gconstpointer data)
         "<arg type='s' direction='in'/><arg type='a{ss}' direction='in'/>"
         "<arg type='u' direction='in'/><arg type='s' direction='in'/>"
         "<arg type='(bba{ss})' direction='out'/></method></interface></node>";
-    static const GDBusInterfaceVTable table = {.method_call = answer_nonsense};
+    static GDBusInterfaceVTable table; /* GDBus keeps the pointer */
+    table = (GDBusInterfaceVTable){.method_call = answer};
+    *polkit = (Polkit){.bus = connect_to(bench)};
+    g_autoptr(GDBusNodeInfo) node = g_dbus_node_info_new_for_xml(document, NULL);
+    g_dbus_connection_register_object(polkit->bus, "/org/freedesktop/PolicyKit1/Authority",
+                                      node->interfaces[0], &table, polkit, NULL, NULL);
+    own_name(polkit->bus, "org.freedesktop.PolicyKit1");
+}
+
+static void
+stop_polkit(Polkit *polkit)
+{
+    g_dbus_connection_close_sync(polkit->bus, NULL, NULL);
+    g_object_unref(polkit->bus);
+}
+
+/* polkit is there and does not know our actions: nobody is let in but root. */
+static void
+test_polkit_fails(Bench *bench, gconstpointer data)
+{
+    Polkit polkit;
     if (cannot_run(bench))
         return;
-    g_autoptr(GDBusConnection) bus = connect_to(bench);
-    g_autoptr(GDBusNodeInfo) node = g_dbus_node_info_new_for_xml(document, NULL);
-    guint id = g_dbus_connection_register_object(bus, "/org/freedesktop/PolicyKit1/Authority",
-                                                 node->interfaces[0], &table, NULL, NULL, NULL);
-    own_name(bus, "org.freedesktop.PolicyKit1");
+    start_polkit(bench, answer_nonsense, &polkit);
     static const char *const callers[] = {MEMBER, STRANGER};
     for (gsize i = 0; i < G_N_ELEMENTS(callers); i++) {
         g_autofree gchar *told = call_as(bench, callers[i], 0);
@@ -362,8 +393,27 @@ test_polkit_fails(Bench *bench, gconstpointer data)
     }
     g_autofree gchar *root = call_as(bench, "root", 0);
     assert_says(root, REACHED);
-    g_dbus_connection_unregister_object(bus, id);
-    g_dbus_connection_close_sync(bus, NULL, NULL);
+    stop_polkit(&polkit);
+}
+
+/* polkit waits for somebody to type a password: the main loop and everybody else go on. */
+static void
+test_polkit_waits(Bench *bench, gconstpointer data)
+{
+    Polkit polkit;
+    if (cannot_run(bench))
+        return;
+    start_polkit(bench, answer_later, &polkit);
+    GSubprocess *waiting = start_call(bench, STRANGER, 0);
+    while (polkit.asked == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_autofree gchar *root = call_as(bench, "root", 0);
+    assert_says(root, REACHED);
+    g_dbus_method_invocation_return_value(polkit.asked,
+                                          g_variant_new_parsed("((true, false, @a{ss} {}),)"));
+    g_autofree gchar *told = finish_call(waiting);
+    assert_says(told, REACHED);
+    stop_polkit(&polkit);
 }
 
 int
@@ -377,5 +427,7 @@ main(int argc, char **argv)
     g_test_add("/authority/stranger/few-calls-at-a-time", Bench, "doctor", set_up, test_many_calls,
                tear_down);
     g_test_add("/authority/polkit/fails", Bench, NULL, set_up, test_polkit_fails, tear_down);
+    g_test_add("/authority/polkit/waits-for-a-person", Bench, NULL, set_up, test_polkit_waits,
+               tear_down);
     return g_test_run();
 }
