@@ -220,55 +220,58 @@ verdict_deadline(const VmfChannelConfig *config)
                       2);
 }
 
+/*
+ * The end of either answer to a child: the key, and whose it is; after a refusal, nobody's. @peer and
+ * @refusal: one of them, transfer full. Returns: (transfer full): @peer, when the child has it.
+ */
+static VmfPeerIdentity *
+send_key(int line, VmfLineDraft *draft, guint8 key[VMF_TLS_KEY_BYTES], VmfPeerIdentity *peer,
+         GError *refusal, GError **error)
+{
+    vmf_line_add(draft, key, VMF_TLS_KEY_BYTES);
+    vmf_line_add_text(draft, peer && peer->principal ? peer->principal : "");
+    explicit_bzero(key, VMF_TLS_KEY_BYTES);
+    gboolean told = vmf_line_send(line, draft, NULL, peer ? error : NULL);
+    if (peer == NULL)
+        g_propagate_error(error, refusal);
+    else if (!told)
+        g_clear_pointer(&peer, vmf_peer_identity_free);
+    return peer;
+}
+
 /* The token goes to vmferry-keys, the answer down. Returns: (transfer full): who it says it is. */
 static VmfPeerIdentity *
 answer_token(const VmfArrival *arrival, const VmfLineMessage *token, GError **error)
 {
     VmfPeerIdentity *peer = NULL;
     g_autoptr(GBytes) answer = NULL;
-    g_autoptr(GError) refusal = NULL;
+    GError *refusal = NULL;
     guint8 key[VMF_TLS_KEY_BYTES] = {0};
-    gboolean ok = vmf_keys_exchange(vmf_door_keys(arrival->door), token->fields[0].data,
-                                    token->fields[0].size, &answer, key, &peer, &refusal);
+    if (!vmf_keys_exchange(vmf_door_keys(arrival->door), token->fields[0].data,
+                           token->fields[0].size, &answer, key, &peer, &refusal))
+        g_clear_pointer(&peer, vmf_peer_identity_free);
     VmfLineDraft draft = vmf_line_draft(VMF_LINE_ANSWER);
     gsize size = 0;
     const void *data = answer ? g_bytes_get_data(answer, &size) : NULL;
     vmf_line_add_verdict(&draft, refusal);
     vmf_line_add(&draft, data, size);
-    vmf_line_add(&draft, key, sizeof key);
-    vmf_line_add_text(&draft, ok && peer->principal ? peer->principal : "");
-    explicit_bzero(key, sizeof key);
-    gboolean told = vmf_line_send(arrival->line, &draft, NULL, ok ? error : NULL);
-    if (!ok)
-        g_propagate_error(error, g_steal_pointer(&refusal));
-    if (!ok || !told)
-        g_clear_pointer(&peer, vmf_peer_identity_free);
-    return peer;
+    return send_key(arrival->line, &draft, key, peer, refusal, error);
 }
 
 static VmfPeerIdentity *
 answer_name(const VmfArrival *arrival, VmfChannelStreams *streams, const char *name, GError **error)
 {
     VmfPeerIdentity *peer = NULL;
-    g_autoptr(GError) refusal = NULL;
+    GError *refusal = NULL;
     guint8 key[VMF_TLS_KEY_BYTES] = {0};
-    gboolean ok = FALSE;
-    if (streams)
-        ok = vmf_channel_streams_look_up(streams, name, key, &peer, &refusal);
-    else
+    if (streams == NULL)
         g_set_error_literal(&refusal, VMF_ERROR, VMF_ERROR_PROTOCOL,
                             "a stream was opened where none is expected");
+    else if (!vmf_channel_streams_look_up(streams, name, key, &peer, &refusal))
+        g_clear_pointer(&peer, vmf_peer_identity_free);
     VmfLineDraft draft = vmf_line_draft(VMF_LINE_KEY);
     vmf_line_add_verdict(&draft, refusal);
-    vmf_line_add(&draft, key, sizeof key);
-    vmf_line_add_text(&draft, ok && peer->principal ? peer->principal : "");
-    explicit_bzero(key, sizeof key);
-    gboolean told = vmf_line_send(arrival->line, &draft, NULL, ok ? error : NULL);
-    if (!ok)
-        g_propagate_error(error, g_steal_pointer(&refusal));
-    if (!ok || !told)
-        g_clear_pointer(&peer, vmf_peer_identity_free);
-    return peer;
+    return send_key(arrival->line, &draft, key, peer, refusal, error);
 }
 
 /* Both sides accepted: the child has opened the channel. */

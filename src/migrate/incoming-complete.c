@@ -15,26 +15,42 @@
 #define ANNOUNCE_WAIT_MS 5000
 #define RETRY_LARGEST_MS 5000
 
+typedef enum { GUEST_RUNS, GUEST_WAITS, GUEST_ENDED } Guest;
+
+/* What libvirtd says of the guest, if anything. One it does not know has ended. */
+static gboolean
+look_at_guest(VmfIncoming *incoming, Guest *guest, gchar **words)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfVmInfo) info = vmf_host_lookup(incoming->context->host, incoming->uuid, &error);
+    *words = g_strdup(info ? vmf_vm_state_name(info->state) : error->message);
+    if (info == NULL && !g_error_matches(error, VMF_ERROR, VMF_ERROR_CONFIG))
+        return FALSE;
+    gboolean ended = info == NULL || info->state == VMF_VM_OFF || info->state == VMF_VM_CRASHED;
+    *guest = ended ? GUEST_ENDED : info->state == VMF_VM_RUNNING ? GUEST_RUNS : GUEST_WAITS;
+    return TRUE;
+}
+
+/* Until libvirtd says that the guest runs or has ended; or, with @any, whatever it says. */
+static Guest
+await_guest(VmfIncoming *incoming, gboolean any)
+{
+    for (guint wait_ms = 100;; wait_ms = MIN(wait_ms * 2, RETRY_LARGEST_MS)) {
+        Guest guest = GUEST_WAITS;
+        g_autofree gchar *words = NULL;
+        if (look_at_guest(incoming, &guest, &words) && (any || guest != GUEST_WAITS))
+            return guest;
+        g_autofree gchar *what = g_strdup_printf("for libvirt to say that it runs: %s", words);
+        vmf_incoming_say_waiting(incoming, what);
+        g_usleep((gulong)wait_ms * 1000);
+    }
+}
+
 /* libvirtd's answer was lost: its domain says whether the guest came to run. */
 static gboolean
 runs_here(VmfIncoming *incoming)
 {
-    for (guint wait_ms = 100;; wait_ms = MIN(wait_ms * 2, RETRY_LARGEST_MS)) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(VmfVmInfo)
-            info = vmf_host_lookup(incoming->context->host, incoming->uuid, &error);
-        if (info && info->state == VMF_VM_RUNNING)
-            return TRUE;
-        if (info && (info->state == VMF_VM_OFF || info->state == VMF_VM_CRASHED))
-            return FALSE;
-        if (info == NULL && g_error_matches(error, VMF_ERROR, VMF_ERROR_CONFIG))
-            return FALSE;
-        g_autofree gchar *what = g_strdup_printf("for libvirt to say that it runs: %s",
-                                                 error ? error->message
-                                                       : vmf_vm_state_name(info->state));
-        vmf_incoming_say_waiting(incoming, what);
-        g_usleep((gulong)wait_ms * 1000);
-    }
+    return await_guest(incoming, FALSE) == GUEST_RUNS;
 }
 
 /* A disk process that died between claim and Finish: QEMU needs its successor, with an open gate. */
@@ -277,19 +293,8 @@ fail(VmfIncoming *incoming, GError *why)
 static void
 put_down_if_ended(VmfIncoming *incoming)
 {
-    for (guint wait_ms = 100;; wait_ms = MIN(wait_ms * 2, RETRY_LARGEST_MS)) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(VmfVmInfo)
-            info = vmf_host_lookup(incoming->context->host, incoming->uuid, &error);
-        gboolean ended = info ? info->state == VMF_VM_OFF || info->state == VMF_VM_CRASHED
-                              : g_error_matches(error, VMF_ERROR, VMF_ERROR_CONFIG);
-        if (ended)
-            put_disks_down(incoming);
-        if (ended || info)
-            return;
-        vmf_incoming_say_waiting(incoming, error->message);
-        g_usleep((gulong)wait_ms * 1000);
-    }
+    if (await_guest(incoming, TRUE) == GUEST_ENDED)
+        put_disks_down(incoming);
 }
 
 gpointer
