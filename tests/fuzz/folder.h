@@ -35,3 +35,17 @@ fuzz_folder(void)
     }
     return fuzz_folder_path;
 }
+
+/* Its one file, with this content. Returns: its path, which stays the same. */
+static inline const char *
+fuzz_file(const char *name, const guint8 *data, gsize size)
+{
+    static gchar *path;
+    g_autoptr(GError) error = NULL;
+    if (path == NULL)
+        path = g_build_filename(fuzz_folder(), name, NULL);
+    g_file_set_contents_full(path, (const char *)data, (gssize)size, G_FILE_SET_CONTENTS_NONE, 0600,
+                             &error);
+    g_assert_no_error(error);
+    return path;
+}

@@ -14,18 +14,12 @@ be_quiet(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-    static const char *folder;
-    static gchar *path;
-    if (folder == NULL) {
-        folder = fuzz_folder();
-        path = g_build_filename(folder, "11111111-2222-4333-8444-555555555555.move", NULL);
+    static gboolean quiet;
+    if (!quiet)
         g_log_set_writer_func(be_quiet, NULL, NULL);
-    }
-    const VmfContext context = {.run_dir = folder};
-    g_autoptr(GError) error = NULL;
-    g_file_set_contents_full(path, (const char *)data, (gssize)size, G_FILE_SET_CONTENTS_NONE, 0600,
-                             &error);
-    g_assert_no_error(error);
+    quiet = TRUE;
+    const VmfContext context = {.run_dir = fuzz_folder()};
+    const char *path = fuzz_file("11111111-2222-4333-8444-555555555555.move", data, size);
     g_autoptr(GPtrArray) list = vmf_move_note_list(&context);
     g_assert_cmpuint(list->len, <=, 1);
     g_unlink(path);

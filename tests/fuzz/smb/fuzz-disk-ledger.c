@@ -12,18 +12,10 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-    static const char *folder;
-    static gchar *path;
-    if (folder == NULL) {
-        folder = fuzz_folder();
-        path = g_build_filename(folder, "ledger", NULL);
-    }
+    const char *path = fuzz_file("ledger", data, size);
     g_autoptr(GError) error = NULL;
-    g_file_set_contents_full(path, (const char *)data, (gssize)size, G_FILE_SET_CONTENTS_NONE, 0600,
-                             &error);
-    g_assert_no_error(error);
-    vmf_disk_ledger_tells_open_write(folder);
-    VmfDiskLedger *ledger = vmf_disk_ledger_map(folder, BOOT_ID, &error);
+    vmf_disk_ledger_tells_open_write(fuzz_folder());
+    VmfDiskLedger *ledger = vmf_disk_ledger_map(fuzz_folder(), BOOT_ID, &error);
     g_assert_no_error(error);
     /* as it is mapped: zeros up to the page's size */
     gchar page[sizeof *ledger + 8 + 40] = {0};
@@ -34,6 +26,6 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
         g_assert_true(ledger->epoch == 0 && !vmf_disk_ledger_write_is_open(ledger));
     vmf_disk_ledger_unmap(ledger);
     g_unlink(path);
-    g_assert_true(vmf_disk_ledger_tells_open_write(folder));
+    g_assert_true(vmf_disk_ledger_tells_open_write(fuzz_folder()));
     return 0;
 }

@@ -8,18 +8,10 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-    static const char *folder;
-    static gchar *path;
-    if (folder == NULL) {
-        folder = fuzz_folder();
-        path = g_build_filename(folder, "demo.xml", NULL);
-    }
+    const char *path = fuzz_file("demo.xml", data, size);
     g_autoptr(GError) error = NULL;
-    g_file_set_contents_full(path, (const char *)data, (gssize)size, G_FILE_SET_CONTENTS_NONE, 0600,
-                             &error);
-    g_assert_no_error(error);
     VmfLibvirtPhase phase = VMF_LIBVIRT_IDLE;
-    gboolean understood = vmf_phase_file_read(folder, "demo", &phase, &error);
+    gboolean understood = vmf_phase_file_read(fuzz_folder(), "demo", &phase, &error);
     g_assert_true(understood == (error == NULL));
     g_unlink(path);
     return 0;
