@@ -13,373 +13,45 @@
  * when every asked-for scenario ended as it has to.
  */
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <gio/gio.h>
 
 #include "src/base/error.h"
-#include "src/vm/cookie.h"
 #include "src/vm/domain.h"
-#include "src/vm/host.h"
-#include "src/vm/phase-file.h"
-#include "src/vm/phases.h"
-#include "src/vm/qemu-process.h"
-#include "tests/unit/vm/relay.h"
+#include "tests/unit/vm/phases-move.h"
 
-#define SOCKET       "run/libvirt/libvirt-sock"
-#define WATCH_US     (20 * G_TIME_SPAN_MILLISECOND)
-#define WATCH_MAX_US (60 * G_TIME_SPAN_SECOND)
-
-static gchar **option_scenarios, **option_boot_files;
-static gchar *option_capture;
+static gchar **option_scenarios;
 static gint option_repeat = 1, option_parallel, option_bandwidth, option_downtime;
-static gboolean option_auto_converge, option_quiet;
+static gboolean option_auto_converge;
 
 static const GOptionEntry options[] = {
     {"scenario", 's', 0, G_OPTION_ARG_STRING_ARRAY, &option_scenarios, "default: move", "NAME"},
-    {"boot-file", 0, 0, G_OPTION_ARG_STRING_ARRAY, &option_boot_files, "permitted", "PATH"},
-    {"capture", 0, 0, G_OPTION_ARG_FILENAME, &option_capture, "keep cookies and XML", "FOLDER"},
+    {"boot-file", 0, 0, G_OPTION_ARG_STRING_ARRAY, &phase_options.boot_files, "permitted", "PATH"},
+    {"capture", 0, 0, G_OPTION_ARG_FILENAME, &phase_options.capture, "keep cookies and XML",
+     "FOLDER"},
     {"repeat", 'n', 0, G_OPTION_ARG_INT, &option_repeat, "moves, there and back", "N"},
     {"parallel", 'p', 0, G_OPTION_ARG_INT, &option_parallel, "memory connections", "N"},
     {"bandwidth", 'b', 0, G_OPTION_ARG_INT, &option_bandwidth, "MiB/s", "N"},
     {"max-downtime", 'd', 0, G_OPTION_ARG_INT, &option_downtime, "while it copies", "MS"},
     {"auto-converge", 0, 0, G_OPTION_ARG_NONE, &option_auto_converge, "slow the guest", NULL},
-    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &option_quiet, "no line per phase", NULL},
+    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &phase_options.quiet, "no line per phase", NULL},
     {NULL},
 };
-
-typedef struct {
-    gchar *root;
-    VmfHost *host;
-    VmfPhases *phases;
-} Side;
-
-typedef struct {
-    Side source, destination;
-    gchar *uuid, *name;
-    gchar *portable; /* rebuilt inactive definition */
-    gchar *uri_out, *uri_in;
-    Relay *relay;
-    VmfPhaseParams params;
-    GBytes *begun, *prepared, *performed, *finished;
-    gchar *xml;                      /* rebuilt live definition */
-    gint64 suspended_us, resumed_us; /* from the events; atomic enough: read after both */
-    gint stopped;                    /* STOPPED events at the destination */
-    guint subscriptions[3];
-} Move;
-
-/* ---- small things ---- */
-
-static void
-check(gboolean right, const char *what, GError *error)
-{
-    if (!right)
-        g_error("%s: %s", what, error != NULL ? error->message : "no error given");
-}
-
-static void
-keep(const char *base, const char *data)
-{
-    if (option_capture == NULL || data == NULL)
-        return;
-    g_autofree gchar *path = g_build_filename(option_capture, base, NULL);
-    g_file_set_contents(path, data, -1, NULL);
-}
-
-static const char *const result_names[] = {"done", "refused", "unknown"};
-
-static VmfPhaseResult
-said(const char *phase, gint64 since, VmfPhaseResult result, VmfPhases *phases, GError *error)
-{
-    double ms = (double)(g_get_monotonic_time() - since) / 1000;
-    if (!option_quiet)
-        g_print("  %-18s %-8s %8.1f ms %3d %s\n", phase, result_names[result], ms,
-                vmf_phases_last_code(phases), error != NULL ? error->message : "");
-    return result;
-}
-
-static VmfPhases *
-open_side(Side *side)
-{
-    g_autoptr(GError) error = NULL;
-    g_autofree gchar *path = g_build_filename(side->root, SOCKET, NULL);
-    VmfPhases *phases = vmf_phases_open(path, &error);
-    check(phases != NULL, "open", error);
-    return phases;
-}
-
-static void
-on_event(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer data)
-{
-    if (event == VMF_EVENT_SUSPENDED || event == VMF_EVENT_RESUMED)
-        *(gint64 *)data = monotonic_us;
-}
-
-static void
-on_stopped(const char *uuid, VmfVmEvent event, gint64 monotonic_us, gpointer data)
-{
-    if (event == VMF_EVENT_STOPPED)
-        g_atomic_int_inc((gint *)data);
-}
-
-/* ---- the phases, each with what stands between two hosts ---- */
-
-static VmfPhaseResult
-begin(Move *move)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) cookie = NULL;
-    g_autofree gchar *xml = NULL;
-    gint64 since = g_get_monotonic_time();
-    VmfPhaseResult result = said(
-        "begin", since, vmf_phases_begin(move->source.phases, &move->params, &cookie, &xml, &error),
-        move->source.phases, error);
-    if (result != VMF_PHASE_DONE)
-        return result;
-    VmfDomainRules rules = {.run_dir = "/run/vmferry",
-                            .boot_files = (const char *const *)option_boot_files,
-                            .uuid = move->uuid,
-                            .name = move->name};
-    keep("begin.cookie", g_bytes_get_data(cookie, NULL));
-    keep("begin.xml", xml);
-    since = g_get_monotonic_time();
-    g_autoptr(VmfDomain) domain = vmf_domain_rebuild(xml, strlen(xml), &rules, &error);
-    check(domain != NULL, "rebuild", error);
-    g_autofree gchar *emulator = vmf_host_emulator(move->destination.host, vmf_domain_type(domain),
-                                                   vmf_domain_arch(domain),
-                                                   vmf_domain_machine(domain), &error);
-    check(emulator != NULL, "emulator", error);
-    rules.emulator = emulator;
-    g_autoptr(VmfDomain) local = vmf_domain_rebuild(xml, strlen(xml), &rules, &error);
-    check(local != NULL, "rebuild", error);
-    move->xml = vmf_domain_to_xml(local);
-    move->begun = vmf_cookie_rebuild(VMF_COOKIE_BEGIN, cookie, move->uuid, move->name, &error);
-    check(move->begun != NULL, "begin's cookie", error);
-    return said("rebuild", since, result, move->source.phases, NULL);
-}
-
-static VmfPhaseResult
-prepare(Move *move)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) cookie = NULL;
-    gint64 since = g_get_monotonic_time();
-    VmfPhaseResult result = said("prepare", since,
-                                 vmf_phases_prepare(move->destination.phases, &move->params,
-                                                    move->uri_in, move->xml, move->begun, &cookie,
-                                                    &error),
-                                 move->destination.phases, error);
-    if (result == VMF_PHASE_DONE) {
-        keep("prepare.cookie", g_bytes_get_data(cookie, NULL));
-        move->prepared = vmf_cookie_rebuild(VMF_COOKIE_PREPARE, cookie, move->uuid, move->name,
-                                            &error);
-        check(move->prepared != NULL, "prepare's cookie", error);
-    }
-    return result;
-}
-
-static VmfPhaseResult
-perform(Move *move)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) cookie = NULL;
-    gint64 since = g_get_monotonic_time();
-    VmfPhaseResult result = said("perform", since,
-                                 vmf_phases_perform(move->source.phases, &move->params,
-                                                    move->uri_out, move->prepared, &cookie, &error),
-                                 move->source.phases, error);
-    if (result == VMF_PHASE_DONE) {
-        keep("perform.cookie", g_bytes_get_data(cookie, NULL));
-        move->performed = vmf_cookie_rebuild(VMF_COOKIE_PERFORM, cookie, move->uuid, move->name,
-                                             &error);
-        check(move->performed != NULL, "perform's cookie", error);
-    }
-    return result;
-}
-
-static VmfPhaseResult
-finish(Move *move, gboolean cancelled)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GBytes) cookie = NULL;
-    gint64 since = g_get_monotonic_time();
-    VmfPhaseResult result = said(cancelled ? "finish cancelled" : "finish", since,
-                                 vmf_phases_finish(move->destination.phases, &move->params,
-                                                   move->performed, cancelled, &cookie, &error),
-                                 move->destination.phases, error);
-    if (result == VMF_PHASE_DONE && !cancelled) {
-        keep("finish.cookie", g_bytes_get_data(cookie, NULL));
-        move->finished = vmf_cookie_rebuild(VMF_COOKIE_FINISH, cookie, move->uuid, move->name,
-                                            &error);
-        check(move->finished != NULL, "finish's cookie", error);
-    }
-    return result;
-}
-
-static VmfPhaseResult
-confirm(Move *move, gboolean cancelled)
-{
-    g_autoptr(GError) error = NULL;
-    gint64 since = g_get_monotonic_time();
-    return said(cancelled ? "confirm cancelled" : "confirm", since,
-                vmf_phases_confirm(move->source.phases, &move->params,
-                                   cancelled ? NULL : move->finished, cancelled, &error),
-                move->source.phases, error);
-}
-
-static void
-define(Move *move)
-{
-    g_autoptr(GError) error = NULL;
-    gint64 since = g_get_monotonic_time();
-    check(vmf_host_define(move->destination.host, move->portable, NULL, &error), "define", error);
-    said("define", since, VMF_PHASE_DONE, move->destination.phases, NULL);
-}
-
-static void
-must(VmfPhaseResult result, VmfPhaseResult wanted, const char *phase)
-{
-    if (result != wanted)
-        g_error("%s ended as '%s', not as '%s'", phase, result_names[result], result_names[wanted]);
-}
-
-/* ---- losing connections ---- */
-
-/* The next call is sent and its answer never read; libvirtd then sees the connection close. */
-static void
-go_deaf(Side *side)
-{
-    int copy = vmf_phases_dup_fd(side->phases, NULL);
-    shutdown(copy, SHUT_RD);
-    close(copy);
-}
-
-static void
-lose(Side *side)
-{
-    g_clear_pointer(&side->phases, vmf_phases_free);
-}
-
-static void
-lose_and_open(Side *side)
-{
-    lose(side);
-    side->phases = open_side(side);
-}
-
-static void
-adopt(Side *side)
-{
-    g_autoptr(GError) error = NULL;
-    int copy = vmf_phases_dup_fd(side->phases, &error);
-    lose(side);
-    side->phases = vmf_phases_adopt(copy, &error);
-    check(side->phases != NULL, "adopt", error);
-}
-
-typedef gboolean (*Judge)(Move *move);
-
-/* Until it is so; by looking, as libvirt has no event for a job's stages. */
-static void
-watch(Move *move, Judge judge, const char *what)
-{
-    gint64 until = g_get_monotonic_time() + WATCH_MAX_US;
-    GMutex lock;
-    GCond never;
-    g_mutex_init(&lock);
-    g_cond_init(&never);
-    g_mutex_lock(&lock);
-    while (!judge(move)) {
-        if (g_get_monotonic_time() > until)
-            g_error("waited in vain: %s", what);
-        g_cond_wait_until(&never, &lock, g_get_monotonic_time() + WATCH_US);
-    }
-    g_mutex_unlock(&lock);
-}
-
-static gboolean
-is_copying(Move *move)
-{
-    VmfJobProgress progress;
-    return vmf_host_job_progress(move->source.host, move->uuid, &progress, NULL) &&
-           progress.stage == VMF_JOB_MEMORY;
-}
-
-/* What libvirtd does by itself has to end before the next phase is called. */
-static void
-wait_for_phase(Side *side, const char *name, VmfLibvirtPhase wanted)
-{
-    g_autoptr(GError) error = NULL;
-    VmfLibvirtPhase phase;
-    g_autofree gchar *folder = g_build_filename(side->root, "run/libvirt/qemu", NULL);
-    check(vmf_phase_file_wait(folder, name, WATCH_MAX_US / 1000, &phase, &error), "phase", error);
-    g_assert_cmpint(phase, ==, wanted);
-}
-
-static VmfVmState
-state_on(Side *side, const char *uuid)
-{
-    g_autoptr(VmfVmInfo) info = vmf_host_lookup(side->host, uuid, NULL);
-    return info != NULL ? info->state : VMF_VM_OFF;
-}
-
-static gboolean
-source_waits(Move *move)
-{
-    return state_on(&move->source, move->uuid) == VMF_VM_PAUSED_MIGRATION;
-}
-
-static gboolean
-source_runs(Move *move)
-{
-    return state_on(&move->source, move->uuid) == VMF_VM_RUNNING;
-}
-
-static gboolean
-source_is_gone(Move *move)
-{
-    return state_on(&move->source, move->uuid) == VMF_VM_OFF;
-}
-
-static gboolean
-destination_is_gone(Move *move)
-{
-    return state_on(&move->destination, move->uuid) == VMF_VM_OFF;
-}
-
-static gboolean
-destination_was_destroyed(Move *move)
-{
-    return g_atomic_int_get(&move->stopped) > 0 && destination_is_gone(move);
-}
-
-static gboolean
-destination_runs(Move *move)
-{
-    return state_on(&move->destination, move->uuid) == VMF_VM_RUNNING;
-}
-
-static gboolean
-destination_has_settled(Move *move)
-{
-    return destination_runs(move) || destination_is_gone(move);
-}
 
 /* ---- scenarios ---- */
 
 static void
 up_to_prepare(Move *move)
 {
-    must(begin(move), VMF_PHASE_DONE, "begin");
-    must(prepare(move), VMF_PHASE_DONE, "prepare");
+    must(move_begin(move), VMF_PHASE_DONE, "begin");
+    must(move_prepare(move), VMF_PHASE_DONE, "prepare");
 }
 
 static void
 up_to_perform(Move *move)
 {
     up_to_prepare(move);
-    must(perform(move), VMF_PHASE_DONE, "perform");
+    must(move_perform(move), VMF_PHASE_DONE, "perform");
 }
 
 static gpointer
@@ -387,7 +59,7 @@ set_downtime(gpointer data)
 {
     g_autoptr(GError) error = NULL;
     Move *move = data;
-    watch(move, is_copying, "the copy has begun");
+    move_watch(move, is_copying, "the copy has begun");
     gboolean set = vmf_host_set_max_downtime(move->source.host, move->uuid,
                                              (guint64)option_downtime, &error);
     g_print("  max-downtime %d ms: %s\n", option_downtime, set ? "set" : error->message);
@@ -399,40 +71,40 @@ scenario_move(Move *move)
 {
     up_to_prepare(move);
     GThread *setter = option_downtime > 0 ? g_thread_new("downtime", set_downtime, move) : NULL;
-    must(perform(move), VMF_PHASE_DONE, "perform");
+    must(move_perform(move), VMF_PHASE_DONE, "perform");
     if (setter != NULL)
         g_thread_join(setter);
-    must(finish(move, FALSE), VMF_PHASE_DONE, "finish");
-    define(move);
-    must(confirm(move, FALSE), VMF_PHASE_DONE, "confirm");
+    must(move_finish(move, FALSE), VMF_PHASE_DONE, "finish");
+    move_define(move);
+    must(move_confirm(move, FALSE), VMF_PHASE_DONE, "confirm");
 }
 
 static void
 scenario_cancel_after_begin(Move *move)
 {
-    must(begin(move), VMF_PHASE_DONE, "begin");
-    must(confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
+    must(move_begin(move), VMF_PHASE_DONE, "begin");
+    must(move_confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
 }
 
 static void
 scenario_cancel_after_prepare(Move *move)
 {
     up_to_prepare(move);
-    must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
+    must(move_finish(move, TRUE), VMF_PHASE_DONE, "finish");
     g_assert_cmpint(vmf_phases_last_code(move->destination.phases), ==,
                     VMF_LIBVIRT_MIGRATE_FINISH_OK);
-    must(confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
+    must(move_confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
 }
 
 static void
 scenario_cancel_after_perform(Move *move)
 {
     up_to_perform(move);
-    must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
+    must(move_finish(move, TRUE), VMF_PHASE_DONE, "finish");
     g_assert_cmpint(vmf_phases_last_code(move->destination.phases), ==,
                     VMF_LIBVIRT_MIGRATE_FINISH_OK);
-    must(finish(move, TRUE), VMF_PHASE_DONE, "finish again");
-    must(confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
+    must(move_finish(move, TRUE), VMF_PHASE_DONE, "finish again");
+    must(move_confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
 }
 
 static gpointer
@@ -440,7 +112,7 @@ abort_copy(gpointer data)
 {
     g_autoptr(GError) error = NULL;
     Move *move = data;
-    watch(move, is_copying, "the copy has begun");
+    move_watch(move, is_copying, "the copy has begun");
     check(vmf_host_abort_job(move->source.host, move->uuid, &error), "abort", error);
     return NULL;
 }
@@ -451,54 +123,54 @@ scenario_abort(Move *move)
     move->params.bandwidth_mib = 2;
     up_to_prepare(move);
     GThread *aborter = g_thread_new("abort", abort_copy, move);
-    must(perform(move), VMF_PHASE_REFUSED, "perform");
+    must(move_perform(move), VMF_PHASE_REFUSED, "perform");
     g_assert_cmpint(vmf_phases_last_code(move->source.phases), ==, VMF_LIBVIRT_OPERATION_ABORTED);
     g_thread_join(aborter);
-    must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
+    must(move_finish(move, TRUE), VMF_PHASE_DONE, "finish");
 }
 
 static void
 scenario_adopt(Move *move)
 {
     up_to_prepare(move);
-    adopt(&move->source);
-    adopt(&move->destination);
-    must(perform(move), VMF_PHASE_DONE, "perform");
-    adopt(&move->source);
-    adopt(&move->destination);
-    must(finish(move, FALSE), VMF_PHASE_DONE, "finish");
-    define(move);
-    must(confirm(move, FALSE), VMF_PHASE_DONE, "confirm");
+    side_adopt(&move->source);
+    side_adopt(&move->destination);
+    must(move_perform(move), VMF_PHASE_DONE, "perform");
+    side_adopt(&move->source);
+    side_adopt(&move->destination);
+    must(move_finish(move, FALSE), VMF_PHASE_DONE, "finish");
+    move_define(move);
+    must(move_confirm(move, FALSE), VMF_PHASE_DONE, "confirm");
 }
 
 static void
 scenario_lost_source_after_begin(Move *move)
 {
-    must(begin(move), VMF_PHASE_DONE, "begin");
-    lose_and_open(&move->source);
-    must(confirm(move, TRUE), VMF_PHASE_REFUSED, "confirm");
+    must(move_begin(move), VMF_PHASE_DONE, "begin");
+    side_lose_and_open(&move->source);
+    must(move_confirm(move, TRUE), VMF_PHASE_REFUSED, "confirm");
 }
 
 static void
 scenario_lost_in_prepare(Move *move)
 {
-    must(begin(move), VMF_PHASE_DONE, "begin");
-    go_deaf(&move->destination);
-    must(prepare(move), VMF_PHASE_UNKNOWN, "prepare");
-    lose_and_open(&move->destination);
-    watch(move, destination_was_destroyed, "the prepared destination is destroyed");
-    must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
-    must(confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
+    must(move_begin(move), VMF_PHASE_DONE, "begin");
+    side_go_deaf(&move->destination);
+    must(move_prepare(move), VMF_PHASE_UNKNOWN, "prepare");
+    side_lose_and_open(&move->destination);
+    move_watch(move, destination_was_destroyed, "the prepared destination is destroyed");
+    must(move_finish(move, TRUE), VMF_PHASE_DONE, "finish");
+    must(move_confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
 }
 
 static void
 scenario_lost_destination_after_prepare(Move *move)
 {
     up_to_prepare(move);
-    lose_and_open(&move->destination);
-    watch(move, destination_is_gone, "the prepared destination is destroyed");
-    must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
-    must(confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
+    side_lose_and_open(&move->destination);
+    move_watch(move, destination_is_gone, "the prepared destination is destroyed");
+    must(move_finish(move, TRUE), VMF_PHASE_DONE, "finish");
+    must(move_confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
 }
 
 static void
@@ -506,16 +178,16 @@ scenario_lost_in_perform(Move *move)
 {
     move->params.bandwidth_mib = 20;
     up_to_prepare(move);
-    go_deaf(&move->source);
-    must(perform(move), VMF_PHASE_UNKNOWN, "perform");
-    lose_and_open(&move->source);
-    watch(move, is_copying, "libvirtd goes on alone");
+    side_go_deaf(&move->source);
+    must(move_perform(move), VMF_PHASE_UNKNOWN, "perform");
+    side_lose_and_open(&move->source);
+    move_watch(move, is_copying, "libvirtd goes on alone");
     g_autoptr(GError) error = NULL;
     check(vmf_host_abort_job(move->source.host, move->uuid, &error), "abort", error);
-    wait_for_phase(&move->source, move->name, VMF_LIBVIRT_IDLE);
+    side_wait_for_phase(&move->source, move->name, VMF_LIBVIRT_IDLE);
     g_assert_true(source_runs(move));
-    must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
-    must(confirm(move, TRUE), VMF_PHASE_REFUSED, "confirm");
+    must(move_finish(move, TRUE), VMF_PHASE_DONE, "finish");
+    must(move_confirm(move, TRUE), VMF_PHASE_REFUSED, "confirm");
 }
 
 static void
@@ -523,10 +195,10 @@ scenario_lost_source_after_perform(Move *move)
 {
     g_autoptr(GError) error = NULL;
     up_to_perform(move);
-    lose_and_open(&move->source);
-    must(confirm(move, TRUE), VMF_PHASE_REFUSED, "confirm");
-    watch(move, source_waits, "the source waits, paused (migrating)");
-    must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
+    side_lose_and_open(&move->source);
+    must(move_confirm(move, TRUE), VMF_PHASE_REFUSED, "confirm");
+    move_watch(move, source_waits, "the source waits, paused (migrating)");
+    must(move_finish(move, TRUE), VMF_PHASE_DONE, "finish");
     check(vmf_host_resume(move->source.host, move->uuid, &error), "resume", error);
 }
 
@@ -534,37 +206,37 @@ static void
 scenario_lost_destination_after_perform(Move *move)
 {
     up_to_perform(move);
-    lose_and_open(&move->destination);
-    watch(move, destination_is_gone, "the destination is destroyed");
-    must(finish(move, TRUE), VMF_PHASE_DONE, "finish");
-    must(confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
+    side_lose_and_open(&move->destination);
+    move_watch(move, destination_is_gone, "the destination is destroyed");
+    must(move_finish(move, TRUE), VMF_PHASE_DONE, "finish");
+    must(move_confirm(move, TRUE), VMF_PHASE_DONE, "confirm");
 }
 
 static void
 scenario_lost_in_finish(Move *move)
 {
     up_to_perform(move);
-    go_deaf(&move->destination);
-    must(finish(move, FALSE), VMF_PHASE_UNKNOWN, "finish");
-    lose_and_open(&move->destination);
-    watch(move, destination_has_settled, "the destination runs or is gone");
+    side_go_deaf(&move->destination);
+    must(move_finish(move, FALSE), VMF_PHASE_UNKNOWN, "finish");
+    side_lose_and_open(&move->destination);
+    move_watch(move, destination_has_settled, "the destination runs or is gone");
     gboolean runs = destination_runs(move);
     g_print("  a lost reply of finish: the destination %s\n", runs ? "runs" : "is gone");
     if (runs)
-        define(move);
-    must(confirm(move, !runs), VMF_PHASE_DONE, "confirm");
+        move_define(move);
+    must(move_confirm(move, !runs), VMF_PHASE_DONE, "confirm");
 }
 
 static void
 scenario_lost_in_confirm(Move *move)
 {
     up_to_perform(move);
-    must(finish(move, FALSE), VMF_PHASE_DONE, "finish");
-    define(move);
-    go_deaf(&move->source);
-    must(confirm(move, FALSE), VMF_PHASE_UNKNOWN, "confirm");
-    lose_and_open(&move->source);
-    watch(move, source_is_gone, "the source is gone");
+    must(move_finish(move, FALSE), VMF_PHASE_DONE, "finish");
+    move_define(move);
+    side_go_deaf(&move->source);
+    must(move_confirm(move, FALSE), VMF_PHASE_UNKNOWN, "confirm");
+    side_lose_and_open(&move->source);
+    move_watch(move, source_is_gone, "the source is gone");
 }
 
 typedef struct {
@@ -576,7 +248,7 @@ static gpointer
 end_wait(gpointer data)
 {
     Impatience *impatience = data;
-    watch(impatience->move, is_copying, "the copy has begun");
+    move_watch(impatience->move, is_copying, "the copy has begun");
     g_cancellable_cancel(impatience->cancellable);
     return NULL;
 }
@@ -593,16 +265,16 @@ scenario_successor(Move *move)
     int copy = vmf_phases_dup_fd(move->source.phases, &error);
     vmf_phases_set_cancellable(move->source.phases, cancellable);
     GThread *thread = g_thread_new("end-wait", end_wait, &impatience);
-    must(perform(move), VMF_PHASE_UNKNOWN, "perform");
+    must(move_perform(move), VMF_PHASE_UNKNOWN, "perform");
     g_thread_join(thread);
-    lose(&move->source);
+    side_lose(&move->source);
     move->source.phases = vmf_phases_adopt(copy, &error);
     check(move->source.phases != NULL, "adopt", error);
-    adopt(&move->destination);
-    wait_for_phase(&move->source, move->name, VMF_LIBVIRT_PERFORMED);
-    must(finish(move, FALSE), VMF_PHASE_DONE, "finish");
-    define(move);
-    must(confirm(move, FALSE), VMF_PHASE_DONE, "confirm");
+    side_adopt(&move->destination);
+    side_wait_for_phase(&move->source, move->name, VMF_LIBVIRT_PERFORMED);
+    must(move_finish(move, FALSE), VMF_PHASE_DONE, "finish");
+    move_define(move);
+    must(move_confirm(move, FALSE), VMF_PHASE_DONE, "confirm");
 }
 
 typedef enum { SOURCE, DESTINATION, EITHER } Where;
@@ -636,7 +308,7 @@ rebuilt_portable(Move *move)
 {
     g_autoptr(GError) error = NULL;
     const VmfDomainRules rules = {.run_dir = "/run/vmferry",
-                                  .boot_files = (const char *const *)option_boot_files,
+                                  .boot_files = (const char *const *)phase_options.boot_files,
                                   .uuid = move->uuid,
                                   .name = move->name};
     g_autofree gchar *xml = vmf_host_dump_xml(move->source.host, move->uuid, VMF_XML_PORTABLE,
@@ -672,8 +344,8 @@ move_new(VmfHost *hosts[2], char *roots[2], const char *vm, guint from)
     move->uri_in = g_strdup_printf("unix://%s/in", folder);
     unlink(to_path);
     move->relay = relay_start(from_path, to_path);
-    move->source.phases = open_side(&move->source);
-    move->destination.phases = open_side(&move->destination);
+    move->source.phases = side_open(&move->source);
+    move->destination.phases = side_open(&move->destination);
     move->subscriptions[0] = vmf_host_subscribe(move->source.host, move->uuid, on_event,
                                                 &move->suspended_us, NULL);
     move->subscriptions[2] = vmf_host_subscribe(move->destination.host, move->uuid, on_stopped,
