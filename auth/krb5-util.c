@@ -28,6 +28,10 @@ vmf_enctype_name(krb5_enctype enctype)
     return g_strdup_printf("%s (%d)", name, (int)enctype);
 }
 
+#define CLOCK_CURE                                                                                 \
+    "the clocks of the two differ by more than 5 minutes: see chronyc tracking or timedatectl on " \
+    "each, and set the wrong one"
+
 static const struct {
     krb5_error_code code;
     VmfError ours;
@@ -54,8 +58,8 @@ static const struct {
     {KRB5KDC_ERR_ETYPE_NOSUPP, VMF_ERROR_AUTH,
      "the account has no AES key: set its msDS-SupportedEncryptionTypes to 24 and renew its "
      "password"},
-    {KRB5KRB_AP_ERR_SKEW, VMF_ERROR_AUTH, "set the clock: it differs by more than 5 minutes"},
-    {KRB5_KDCREP_SKEW, VMF_ERROR_AUTH, "set the clock: it differs by more than 5 minutes"},
+    {KRB5KRB_AP_ERR_SKEW, VMF_ERROR_AUTH, CLOCK_CURE},
+    {KRB5_KDCREP_SKEW, VMF_ERROR_AUTH, CLOCK_CURE},
     {KRB5KRB_AP_ERR_REPEAT, VMF_ERROR_AUTH, "somebody sent a copy of an earlier connection"},
     {KRB5KRB_AP_ERR_TKT_EXPIRED, VMF_ERROR_AUTH, "the ticket must be renewed"},
     {KRB5KRB_AP_ERR_MODIFIED, VMF_ERROR_AUTH,

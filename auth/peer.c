@@ -182,23 +182,42 @@ judge_account(const VmfPeerIdentity *peer, const VmfPeerFacts *facts, GError **e
     return TRUE;
 }
 
+/* What is wrong with an account whatever its ticket says. Returns: (transfer full) (nullable). */
+static gchar *
+fault_of_account(const VmfPeerFacts *facts)
+{
+    const VmfComputer *computer = facts->computer;
+    if (!computer->enabled || (computer->uac & VMF_UAC_DISABLED))
+        return g_strdup_printf("the computer account '%s' is disabled; enable it in the directory "
+                               "(samba-tool user enable '%s', Enable-ADAccount '%s')",
+                               computer->account, computer->account, computer->account);
+    if (computer->expires != 0 && facts->now >= computer->expires)
+        return g_strdup_printf(
+            "the computer account '%s' has expired; give it a later end or none in the "
+            "directory (samba-tool user setexpiry '%s' --noexpiry, Clear-ADAccountExpiration)",
+            computer->account, computer->account);
+    return NULL;
+}
+
+static gchar *
+fault_of_group(const VmfPeerFacts *facts, gboolean any_more)
+{
+    const char *group = facts->group_name ? facts->group_name : facts->group_sid;
+    return g_strdup_printf("'%s' is not%s in the allowed group '%s' (%s); add it (samba-tool group "
+                           "addmembers '%s' '%s', Add-ADGroupMember)",
+                           facts->computer->account, any_more ? " any more" : "", group,
+                           facts->group_sid, group, facts->computer->account);
+}
+
 static gboolean
 judge_state(const VmfPeerIdentity *peer, const VmfPeerFacts *facts, GError **error)
 {
     const VmfHostIdentity *me = facts->me;
     const VmfComputer *computer = facts->computer;
     gboolean by_ticket = peer->proof == VMF_PEER_PROVEN_BY_TICKET;
-    if (!computer->enabled || (computer->uac & VMF_UAC_DISABLED))
-        return deny(error, peer, me,
-                    "the computer account '%s' is disabled; enable it in the directory (samba-tool "
-                    "user enable '%s', Enable-ADAccount '%s')",
-                    computer->account, computer->account, computer->account);
-    if (computer->expires != 0 && facts->now >= computer->expires)
-        return deny(
-            error, peer, me,
-            "the computer account '%s' has expired; give it a later end or none in the "
-            "directory (samba-tool user setexpiry '%s' --noexpiry, Clear-ADAccountExpiration)",
-            computer->account, computer->account);
+    g_autofree gchar *fault = fault_of_account(facts);
+    if (fault)
+        return deny(error, peer, me, "%s", fault);
     if (by_ticket && (peer->pac_uac & VMF_PAC_UAC_DISABLED))
         return deny(error, peer, me,
                     "its ticket is from when the computer account '%s' was disabled; that host "
@@ -229,12 +248,9 @@ judge_group(const VmfPeerIdentity *peer, const VmfPeerFacts *facts, GError **err
                     "'%s' is in the allowed group '%s' (%s), but was not yet when it got its "
                     "ticket; renew it there (restart vmferryd on that host)",
                     computer->account, group, facts->group_sid);
-    return deny(error, peer, facts->me,
-                "'%s' is not%s in the allowed group '%s' (%s); add it (samba-tool group addmembers "
-                "'%s' '%s', Add-ADGroupMember)",
-                computer->account,
-                in_ticket && peer->proof == VMF_PEER_PROVEN_BY_TICKET ? " any more" : "", group,
-                facts->group_sid, group, computer->account);
+    g_autofree gchar *fault = fault_of_group(facts,
+                                             in_ticket && peer->proof == VMF_PEER_PROVEN_BY_TICKET);
+    return deny(error, peer, facts->me, "%s", fault);
 }
 
 gboolean
@@ -275,4 +291,35 @@ vmf_peer_judge(const VmfPeerIdentity *peer, const VmfHostIdentity *me, const cha
     if (computer)
         *computer = g_steal_pointer(&found);
     return TRUE;
+}
+
+gboolean
+vmf_peer_judge_account(const VmfPeerFacts *facts, GError **error)
+{
+    g_autofree gchar *fault = fault_of_account(facts);
+    if (fault == NULL && !(facts->computer->uac & VMF_UAC_WORKSTATION))
+        fault = g_strdup_printf("the account '%s' is not a member host's",
+                                facts->computer->account);
+    if (fault == NULL && !holds(facts->computer->group_sids, facts->group_sid))
+        fault = fault_of_group(facts, FALSE);
+    if (fault)
+        g_set_error_literal(error, VMF_ERROR, VMF_ERROR_DENIED, fault);
+    return fault == NULL;
+}
+
+gboolean
+vmf_peer_judge_self(const VmfHostIdentity *me, const char *group, VmfDirectory *directory,
+                    GError **error)
+{
+    g_autofree gchar *group_sid = vmf_directory_group_sid(directory, group, error);
+    g_autoptr(VmfComputer) mine = group_sid ? vmf_directory_computer(directory, me->account, error)
+                                            : NULL;
+    if (mine == NULL)
+        return FALSE;
+    const VmfPeerFacts facts = {.me = me,
+                                .group_sid = group_sid,
+                                .group_name = group,
+                                .computer = mine,
+                                .now = g_get_real_time() / G_USEC_PER_SEC};
+    return vmf_peer_judge_account(&facts, error);
 }

@@ -122,3 +122,17 @@ vmf_peer_judge_facts(const VmfPeerIdentity *peer, const VmfPeerFacts *facts, GEr
  */
 gboolean vmf_peer_judge(const VmfPeerIdentity *peer, const VmfHostIdentity *me, const char *group,
                         VmfDirectory *directory, VmfComputer **computer, GError **error);
+
+/**
+ * vmf_peer_judge_self() - what the directory has against this host as anybody's peer
+ *
+ * A host that refuses us says no reason; what follows from our own account can be seen from here.
+ *
+ * Returns: %TRUE: nothing, as of now; or %FALSE and VMF_ERROR_DENIED naming the account, what is wrong with
+ *   it and the cure, or the errors of vmf_directory_computer().
+ */
+gboolean vmf_peer_judge_self(const VmfHostIdentity *me, const char *group, VmfDirectory *directory,
+                             GError **error);
+
+/** vmf_peer_judge_account() - the same, pure; of @facts no @my_sid and @domain_sid are needed */
+gboolean vmf_peer_judge_account(const VmfPeerFacts *facts, GError **error);

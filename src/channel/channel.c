@@ -82,10 +82,16 @@ static gboolean
 local_judge(gpointer data, const VmfPeerIdentity *peer, const char *stream_name, GError **error)
 {
     Local *local = data;
-    if (stream_name == NULL)
-        return local->config->judge(peer, local->config->judge_data, error);
-    return local->streams == NULL || /* we opened it */
-           vmf_channel_streams_use_up(local->streams, stream_name, error);
+    g_autoptr(GError) refusal = NULL;
+    if (stream_name == NULL ? local->config->judge(peer, local->config->judge_data, &refusal)
+                            : local->streams == NULL || /* we opened it */
+                                  vmf_channel_streams_use_up(local->streams, stream_name, &refusal))
+        return TRUE;
+    if (refusal) {
+        vmf_refusal_number(&refusal);
+        g_propagate_error(error, g_steal_pointer(&refusal));
+    }
+    return FALSE;
 }
 
 static VmfSessionHost

@@ -36,7 +36,7 @@ typedef struct _VmfDoor VmfDoor;
  * VmfChannelJudge - whether @peer may be our peer; vmf_peer_judge() with the caller's group
  *
  * Called once the peer's identity is confirmed by TLS, on the thread that called connect or accept. Its
- * error goes to the peer too ("hv2.lab.test refuses hv1: …"), without code paths or secrets in it.
+ * error stays on this host, with a number behind it ("… (record 3f2a91c0)"): the peer hears only that.
  */
 typedef gboolean (*VmfChannelJudge)(const VmfPeerIdentity *peer, gpointer data, GError **error);
 

@@ -5,6 +5,7 @@
 #include "src/base/error.h"
 #include "src/base/fault-point.h"
 #include "src/channel/channel-private.h"
+#include "src/channel/greeting.h"
 #include "src/channel/handshake.h"
 #include "src/channel/line.h"
 #include "src/channel/owned-fd.h"
@@ -192,16 +193,21 @@ hear(int line, gint64 deadline, VmfLineType wanted, VmfLineMessage *message, GEr
     return FALSE;
 }
 
-/* Tells our verdict; when it is no, @refusal becomes the error. */
+/* Tells our verdict; when it is no, @refusal becomes the error, and the child learns its number. */
 static gboolean
-tell_verdict(int line, GError *refusal, GError **error)
+tell_verdict(int line, GError **refusal, GError **error)
 {
     VmfLineDraft draft = vmf_line_draft(VMF_LINE_VERDICT);
-    vmf_line_add_verdict(&draft, refusal);
-    gboolean told = vmf_line_send(line, &draft, NULL, refusal ? NULL : error);
-    if (refusal == NULL)
-        return told;
-    g_propagate_error(error, g_error_copy(refusal));
+    g_autoptr(GError) told = NULL;
+    if (*refusal) {
+        vmf_refusal_number(refusal);
+        told = vmf_refusal_public(*refusal);
+    }
+    vmf_line_add_verdict(&draft, told);
+    gboolean sent = vmf_line_send(line, &draft, NULL, *refusal ? NULL : error);
+    if (*refusal == NULL)
+        return sent;
+    g_propagate_error(error, g_steal_pointer(refusal));
     return FALSE;
 }
 
@@ -316,7 +322,7 @@ vmf_door_accept(const VmfChannelConfig *config, VmfArrival *arrival_taken,
         vmf_channel_streams_use_up(streams, name, &refusal);
     else
         judge(config, peer, &refusal);
-    if (!tell_verdict(arrival->line, refusal, error))
+    if (!tell_verdict(arrival->line, &refusal, error))
         return NULL;
     vmf_arrival_tell(arrival, VMF_LINE_SETTLED);
     return opened(arrival->door, &arrival->line, arrival->address, &peer, name,
@@ -356,7 +362,7 @@ vmf_door_connect(const VmfChannelConfig *config, int sock, const char *peer_fqdn
     peer->session_enctype = (gint)vmf_line_number(&confirmed, 0);
     g_autoptr(GError) refusal = NULL;
     judge(config, peer, &refusal);
-    if (!tell_verdict(line, refusal, error))
+    if (!tell_verdict(line, &refusal, error))
         return NULL;
     return opened(config->door, &line, address, &peer, NULL, verdict_deadline(config), error);
 }
@@ -375,9 +381,10 @@ vmf_door_stream(VmfDoor *door, int sock, const char *name, const guint8 *key,
     vmf_line_add_text(&draft, peer->principal);
     g_auto(VmfLineMessage) confirmed = {0};
     g_autoptr(VmfPeerIdentity) copy = vmf_peer_identity_copy(peer);
+    g_autoptr(GError) no_refusal = NULL;
     if (!vmf_line_send(line, &draft, NULL, error) ||
         !hear(line, in_seconds(HANDSHAKE_S), VMF_LINE_CONFIRMED, &confirmed, error) ||
-        !tell_verdict(line, NULL, error))
+        !tell_verdict(line, &no_refusal, error))
         return NULL;
     return opened(door, &line, address, &copy, name, verdict_deadline(NULL), error);
 }

@@ -93,41 +93,84 @@ vmf_stream_name_valid(const char *name)
     return name[i] == '\0';
 }
 
+/* What a numbered message ends in, around the reference */
+#define RECORD     "(record "
+#define RECORD_END ")"
+
+gboolean
+vmf_reference_valid(const char *text, gsize size)
+{
+    for (gsize i = 0; i < size; i++)
+        if (!g_ascii_isdigit(text[i]) && !(text[i] >= 'a' && text[i] <= 'f'))
+            return FALSE;
+    return size == VMF_REFERENCE_CHARS;
+}
+
+/* In @refusal's message, VMF_REFERENCE_CHARS of it; NULL: it has none. */
+static const char *
+reference_of(const GError *refusal)
+{
+    const gsize tail = strlen(RECORD) + VMF_REFERENCE_CHARS + strlen(RECORD_END);
+    gsize size = strlen(refusal->message);
+    if (size < tail)
+        return NULL;
+    const char *end = refusal->message + size - tail, *reference = end + strlen(RECORD);
+    return g_str_has_prefix(end, RECORD) && vmf_reference_valid(reference, VMF_REFERENCE_CHARS) &&
+                   strcmp(reference + VMF_REFERENCE_CHARS, RECORD_END) == 0
+               ? reference
+               : NULL;
+}
+
+void
+vmf_refusal_number(GError **refusal)
+{
+    GError *numbered = g_error_new((*refusal)->domain, (*refusal)->code,
+                                   "%s " RECORD "%08x" RECORD_END, (*refusal)->message,
+                                   g_random_int());
+    g_error_free(*refusal);
+    *refusal = numbered;
+}
+
+GError *
+vmf_refusal_public(const GError *refusal)
+{
+    const char *reference = reference_of(refusal);
+    return reference ? g_error_new(VMF_ERROR, VMF_ERROR_DENIED, RECORD "%.*s" RECORD_END,
+                                   VMF_REFERENCE_CHARS, reference)
+                     : g_error_new_literal(VMF_ERROR, VMF_ERROR_DENIED, "");
+}
+
 GBytes *
 vmf_verdict_encode(const GError *refusal)
 {
     GByteArray *out = g_byte_array_new();
-    const char *text = refusal ? refusal->message : "";
-    gsize size = strlen(text);
-    if (size > VMF_VERDICT_TEXT_MAX)
-        size = (gsize)(g_utf8_find_prev_char(text, text + VMF_VERDICT_TEXT_MAX + 1) - text);
-    gint code = refusal && refusal->domain == VMF_ERROR ? refusal->code : VMF_ERROR_INTERNAL;
-    const guint8 head[VMF_VERDICT_BYTES] = {refusal != NULL, refusal ? (guint8)code : 0,
-                                            (guint8)(size >> 8), (guint8)size};
+    const char *reference = refusal ? reference_of(refusal) : NULL;
+    const guint8 head[VMF_VERDICT_BYTES] = {refusal != NULL, 0, 0,
+                                            reference ? VMF_REFERENCE_CHARS : 0};
     g_byte_array_append(out, head, sizeof head);
-    g_byte_array_append(out, (const guint8 *)text, (guint)size);
+    if (reference)
+        g_byte_array_append(out, (const guint8 *)reference, VMF_REFERENCE_CHARS);
     return g_byte_array_free_to_bytes(out);
 }
 
 gboolean
-vmf_verdict_head_decode(const guint8 *data, gsize size, gboolean *accepted, gint *code,
-                        guint16 *text_length, GError **error)
+vmf_verdict_head_decode(const guint8 *data, gsize size, gboolean *accepted, gsize *length,
+                        GError **error)
 {
     VmfReader in = vmf_reader(data, size);
-    guint8 refused = vmf_reader_u8(&in), why = vmf_reader_u8(&in);
-    guint16 length = vmf_reader_be16(&in);
-    if (!vmf_reader_ok(&in) || vmf_reader_left(&in) != 0 || refused > 1 ||
-        why > VMF_ERROR_INTERNAL || length > VMF_VERDICT_TEXT_MAX ||
-        (!refused && (why != 0 || length != 0)))
+    guint8 refused = vmf_reader_u8(&in);
+    guint16 zero = vmf_reader_be16(&in);
+    guint8 follows = vmf_reader_u8(&in);
+    if (!vmf_reader_ok(&in) || vmf_reader_left(&in) != 0 || refused > 1 || zero != 0 ||
+        (follows != 0 && (follows != VMF_REFERENCE_CHARS || !refused)))
         return malformed(error, "its verdict is malformed");
     *accepted = !refused;
-    *code = why;
-    *text_length = length;
+    *length = follows;
     return TRUE;
 }
 
 gchar *
-vmf_verdict_text(const guint8 *data, gsize size)
+vmf_peer_text(const guint8 *data, gsize size)
 {
     g_autofree gchar *raw = g_strndup((const gchar *)data, size);
     g_autofree gchar *valid = g_utf8_make_valid(raw, -1);

@@ -204,18 +204,21 @@ vmf_handshake_verdicts(VmfTls *tls, int sock, const GError *refusal, const char 
         g_propagate_error(error, g_error_copy(refusal));
         return FALSE;
     }
-    guint8 head[VMF_VERDICT_BYTES], text[VMF_VERDICT_TEXT_MAX];
+    guint8 head[VMF_VERDICT_BYTES], reference[VMF_REFERENCE_CHARS];
     gboolean accepted;
-    gint code;
-    guint16 length;
+    gsize length;
     if (!tell_verdict(tls, sock, NULL, deadline, error) ||
         !read_plain(tls, sock, head, sizeof head, deadline, error) ||
-        !vmf_verdict_head_decode(head, sizeof head, &accepted, &code, &length, error) ||
-        !read_plain(tls, sock, text, length, deadline, error))
+        !vmf_verdict_head_decode(head, sizeof head, &accepted, &length, error) ||
+        !read_plain(tls, sock, reference, length, deadline, error))
         return FALSE;
     if (accepted)
         return TRUE;
-    g_autofree gchar *words = vmf_verdict_text(text, length);
-    g_set_error(error, VMF_ERROR, code, "'%s' refuses this host: %s", peer, words);
+    gboolean named = vmf_reference_valid((const char *)reference, length);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_DENIED,
+                "'%s' refuses this host; the reason is told only by the log there: "
+                "journalctl -u vmferryd%s%.*s",
+                peer, named ? " --grep=" : "", named ? VMF_REFERENCE_CHARS : 0,
+                (const char *)reference);
     return FALSE;
 }

@@ -46,8 +46,10 @@ VmfTls *vmf_handshake_tls(int sock, gboolean server, const guint8 key[VMF_TLS_KE
  * @refusal: (nullable): ours; %NULL: accepted
  * @peer:    how messages call the other end
  *
- * Returns: %TRUE when both accepted. %FALSE and a copy of @refusal, or the peer's refusal with its
- *   code and words, or VMF_ERROR_UNREACHABLE or _PROTOCOL.
+ * Of @refusal the peer hears its reference (vmf_refusal_number()), nothing else.
+ *
+ * Returns: %TRUE when both accepted. %FALSE and a copy of @refusal, or VMF_ERROR_DENIED: the peer refuses
+ *   us, and where its reason is to be found; or VMF_ERROR_UNREACHABLE or _PROTOCOL.
  */
 gboolean vmf_handshake_verdicts(VmfTls *tls, int sock, const GError *refusal, const char *peer,
                                 gint64 deadline, GError **error);

@@ -128,7 +128,7 @@ vmf_line_verdict(const VmfLineMessage *message, guint field, GError **error)
     if (verdict->data[0] == 0)
         return TRUE;
     gint code = verdict->data[0] - 1;
-    g_autofree gchar *text = vmf_verdict_text(verdict->data + 1, verdict->size - 1);
+    g_autofree gchar *text = vmf_peer_text(verdict->data + 1, verdict->size - 1);
     g_set_error_literal(error, VMF_ERROR, code <= VMF_ERROR_INTERNAL ? code : VMF_ERROR_INTERNAL,
                         text);
     return FALSE;

@@ -320,8 +320,8 @@ on_abort(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration, c
 {
     g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
     g_autoptr(GError) error = NULL;
-    g_autofree gchar *plain = vmf_verdict_text((const guint8 *)reason,
-                                               MIN(strlen(reason), VMF_VERDICT_TEXT_MAX));
+    g_autofree gchar *plain = vmf_peer_text((const guint8 *)reason,
+                                            MIN(strlen(reason), VMF_PEER_TEXT_MAX));
     if (incoming && vmf_incoming_abort(incoming, plain, &error))
         vmf_peer1_complete_abort(object, call);
     else if (incoming)

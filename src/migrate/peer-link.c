@@ -137,25 +137,60 @@ say_hello(VmfPeerLink *link, GError **error)
     return FALSE;
 }
 
+/* Our judge, and whether it was ours that said no */
+typedef struct {
+    const VmfContext *context;
+    gboolean refused;
+} Judge;
+
+static gboolean
+judge_peer(const VmfPeerIdentity *peer, gpointer data, GError **error)
+{
+    Judge *judge = data;
+    judge->refused = !vmf_peer_judge_now(peer, (gpointer)judge->context, error);
+    return !judge->refused;
+}
+
+/* A host that refuses this one does not say why: what can be seen of the reason from here. */
+static void
+explain_refusal(const VmfContext *context, const char *fqdn, GError *refusal)
+{
+    g_autoptr(GError) why = NULL;
+    g_autofree gchar *told = refusal->message;
+    if (vmf_peer_judge_self(context->me, context->policy->group, context->directory, &why))
+        refusal->message = g_strdup_printf(
+            "%s. Seen from here nothing is wrong: the directory has '%s' enabled and in '%s'. If "
+            "that is so since a moment ago, try again; else see the log of %s, and whether its "
+            "vmferry.conf names the same group",
+            told, context->me->account, context->policy->group, fqdn);
+    else
+        refusal->message = g_strdup_printf("%s. Seen from here: %s", told, why->message);
+}
+
 VmfPeerLink *
 vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
 {
     g_autoptr(VmfPeerLink) link = g_new0(VmfPeerLink, 1);
+    g_autoptr(GError) reason = NULL;
+    Judge judge = {context, FALSE};
     link->context = context;
     link->fqdn = g_strdup(fqdn);
     VmfChannelConfig config = {
         .me = context->me,
         .keytab = context->policy->keytab,
-        .judge = vmf_peer_judge_now,
-        .judge_data = (gpointer)context,
+        .judge = judge_peer,
+        .judge_data = &judge,
         .door = context->door,
     };
     int fd = connect_tcp(context, fqdn, error);
     if (fd < 0)
         return NULL;
-    link->channel = vmf_channel_connect(&config, fd, fqdn, error);
+    link->channel = vmf_channel_connect(&config, fd, fqdn, &reason);
     if (link->channel == NULL) {
         vmf_recent_ticket_forget(); /* this host may be in the group by now: the next one tells */
+        if (!judge.refused && g_error_matches(reason, VMF_ERROR, VMF_ERROR_DENIED))
+            explain_refusal(context, fqdn, reason);
+        g_propagate_error(error, g_steal_pointer(&reason));
         return NULL;
     }
     fd = vmf_channel_steal_fd(link->channel, error);

@@ -32,7 +32,8 @@ VmfComputer *vmf_peer_find(const VmfContext *context, const char *name, GError *
 /**
  * vmf_peer_link_open() - connect, authenticate both ways, say hello. Blocking, ≤ 5 s + handshake.
  *
- * Returns: errors of vmf_channel_connect(); VMF_ERROR_UNSUPPORTED when the peer speaks another protocol
+ * Returns: errors of vmf_channel_connect(), a refusal with what can be seen of its reason from here;
+ *   VMF_ERROR_UNSUPPORTED when the peer speaks another protocol
  */
 VmfPeerLink *vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error);
 

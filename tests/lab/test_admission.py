@@ -39,6 +39,11 @@ def refused(host, log, rule, *options):
     records = [line for line in log() if "refused" in line]
     assert len(records) == 1, records
     assert re.search(rule, records[0]), records[0]
+    # and he is told that, and by which number the record is found
+    told = re.search(r"refuses this host; the reason is told only by the log there: "
+                     r"journalctl -u vmferryd --grep=([0-9a-f]{8})\b", said)
+    assert told and records[0].endswith(f"(record {told[1]})"), (said, records)
+    assert not re.search(r"group|accept|account|disabled|expired", said), said
 
 
 def own_ticket(host):
@@ -83,3 +88,15 @@ def test_out_of_the_group_since_the_ticket(lab, hv3, log):
     with member(lab, "HV3$"):
         ticket = own_ticket(hv3)
     refused(hv3, log, r"'HV3\$' is not any more in the allowed group", ticket)
+
+
+def test_refused_host_explains_itself(lab, hv2):
+    """A host of the group that is so no more: its own vmferryd looks up what is wrong with it"""
+    samba_tool(lab, "group", "removemembers", "VM Hosts", "HV2$")
+    try:
+        said = hv2.vmferry("hosts", check=False).stdout
+        assert re.search(r"'host/hv1.lab.test@LAB.TEST' refuses this host; .*journalctl -u vmferryd "
+                         r"--grep=[0-9a-f]{8}\. Seen from here: 'HV2\$' is not in the allowed group 'VM Hosts' "
+                         r".*samba-tool group addmembers 'VM Hosts' 'HV2\$'", said, re.S), said
+    finally:
+        samba_tool(lab, "group", "addmembers", "VM Hosts", "HV2$")

@@ -9,9 +9,8 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
     VmfChannelKind kind;
     guint32 length = 0;
-    guint16 text_length;
+    gsize reference;
     gboolean accepted;
-    gint code;
     if (size == 0)
         return 0;
     guint8 choice = data[0];
@@ -24,10 +23,10 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
         if (vmf_answer_decode(data, size, &length, NULL))
             g_assert_cmpuint(length, <=, VMF_CHANNEL_TOKEN_BYTES);
     } else if (choice == 'v') {
-        if (vmf_verdict_head_decode(data, size, &accepted, &code, &text_length, NULL))
-            g_assert_cmpuint(text_length, <=, VMF_VERDICT_TEXT_MAX);
+        if (vmf_verdict_head_decode(data, size, &accepted, &reference, NULL))
+            g_assert_cmpuint(reference, <=, accepted ? 0 : VMF_REFERENCE_CHARS);
     } else if (choice == 't') {
-        g_autofree gchar *text = vmf_verdict_text(data, size);
+        g_autofree gchar *text = vmf_peer_text(data, size);
         g_assert_true(g_utf8_validate(text, -1, NULL));
     }
     return 0;

@@ -191,6 +191,56 @@ forge_ccache(const char *name, const ForgedTicket *ticket)
     return path;
 }
 
+/* Length of @size bytes in DER */
+static void
+put_length(GByteArray *out, gsize size)
+{
+    const guint8 bytes[] = {0x82, (guint8)(size >> 8), (guint8)size};
+    g_assert_cmpuint(size, <=, G_MAXUINT16);
+    g_byte_array_append(out, bytes, sizeof bytes);
+}
+
+GBytes *
+forge_token(const ForgedTicket *ticket, gint ahead_s)
+{
+    /* RFC 4121 4.1.1: length of channel bindings, none of them, flags: mutual, replay, sequence, conf, integ */
+    static guint8 checksum[24] = {16, [20] = 0x3e};
+    static const guint8 frame[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7,
+                                   0x12, 0x01, 0x02, 0x02, 0x01, 0x00};
+    static const guint8 application = 0x60;
+    g_autofree gchar *cache_path = forge_ccache("token.cc", ticket);
+    g_autofree gchar *full = g_strconcat("FILE:", cache_path, NULL);
+    krb5_context context;
+    krb5_ccache cache;
+    krb5_auth_context auth = NULL;
+    krb5_creds wanted = {0}, creds;
+    krb5_data in = {0, sizeof checksum, (char *)checksum}, request;
+    MUST(krb5_init_context(&context));
+    MUST(krb5_cc_resolve(context, full, &cache));
+    MUST(krb5_parse_name(context, ticket->client, &wanted.client));
+    MUST(krb5_parse_name(context, ticket->server, &wanted.server));
+    MUST(krb5_cc_retrieve_cred(context, cache, 0, &wanted, &creds));
+    MUST(krb5_set_real_time(context, (krb5_timestamp)(g_get_real_time() / G_USEC_PER_SEC + ahead_s),
+                            0));
+    MUST(krb5_auth_con_init(context, &auth));
+    MUST(krb5_auth_con_set_req_cksumtype(context, auth, 0x8003));
+    MUST(krb5_mk_req_extended(context, &auth, AP_OPTS_MUTUAL_REQUIRED, &in, &creds, &request));
+
+    GByteArray *token = g_byte_array_new();
+    g_byte_array_append(token, &application, 1);
+    put_length(token, sizeof frame + request.length);
+    g_byte_array_append(token, frame, sizeof frame);
+    g_byte_array_append(token, (const guint8 *)request.data, request.length);
+
+    krb5_free_data_contents(context, &request);
+    krb5_auth_con_free(context, auth);
+    krb5_free_cred_contents(context, &creds);
+    krb5_free_cred_contents(context, &wanted);
+    krb5_cc_close(context, cache);
+    krb5_free_context(context);
+    return g_byte_array_free_to_bytes(token);
+}
+
 /* ---- NDR ---- */
 
 static void

@@ -52,6 +52,13 @@ typedef struct {
 gchar *forge_ccache(const char *name, const ForgedTicket *ticket);
 
 /**
+ * forge_token() - the GSS token a client would send with that ticket, by a clock that is @ahead_s ahead
+ *
+ * Returns: (transfer full): RFC 4121 4.1: a KRB_AP_REQ that asks for mutual authentication.
+ */
+GBytes *forge_token(const ForgedTicket *ticket, gint ahead_s);
+
+/**
  * ForgedLogon - a KERB_VALIDATION_INFO; zeros and NULLs are sensible
  */
 typedef struct {

@@ -264,6 +264,32 @@ test_not_valid_now(void)
     }
 }
 
+/* The authenticator says when it was made, by the initiator's clock: five minutes off are the most. */
+static void
+test_clock_off(void)
+{
+    static const struct {
+        gint ahead_s;
+        gboolean good;
+    } clocks[] = {{0, TRUE}, {240, TRUE}, {-240, TRUE}, {600, FALSE}, {-600, FALSE}};
+    for (gsize i = 0; i < G_N_ELEMENTS(clocks); i++) {
+        ForgedTicket ticket = good_ticket();
+        ticket.starts = -3600;
+        g_autoptr(GBytes) token = forge_token(&ticket, clocks[i].ahead_s), answer = NULL;
+        g_autoptr(GError) error = NULL;
+        gboolean done = FALSE;
+        g_autoptr(VmfGss) acceptor = vmf_gss_acceptor(hv2, keytab, NULL);
+        gboolean ok = vmf_gss_step(acceptor, token, &answer, &done, &error);
+        g_test_message("%+d s: %s", clocks[i].ahead_s, ok ? "accepted" : error->message);
+        g_assert_cmpint(ok && done, ==, clocks[i].good);
+        if (ok)
+            continue;
+        g_assert_error(error, VMF_ERROR, VMF_ERROR_AUTH);
+        g_assert_nonnull(strstr(error->message, "Clock skew"));
+        g_assert_nonnull(strstr(error->message, "timedatectl"));
+    }
+}
+
 /* A ticket for another service, made with a key that our keytab has too. */
 static void
 test_other_service(void)
@@ -401,6 +427,7 @@ main(int argc, char **argv)
     g_test_add_func("/gss/rc4-ticket/refused", test_rc4_ticket);
     g_test_add_func("/gss/rc4-session/refused", test_rc4_session);
     g_test_add_func("/gss/not-valid-now/refused", test_not_valid_now);
+    g_test_add_func("/gss/clock-off/refused", test_clock_off);
     g_test_add_func("/gss/other-service/refused", test_other_service);
     g_test_add_func("/gss/replay/refused", test_replay);
     g_test_add_func("/gss/garbage/refused", test_garbage);

@@ -301,6 +301,35 @@ test_rule(gconstpointer data)
     }
 }
 
+/* What a host that was refused sees of it in the directory: its account's faults, no ticket's. */
+static void
+test_own_account(void)
+{
+    static const char *const own[] = {"disabled", "expired", "domain-controller", "not-in-group"};
+    guint found = 0;
+    for (gsize i = 0; i < G_N_ELEMENTS(rules); i++) {
+        if (!g_strv_contains((const gchar *const[]){own[0], own[1], own[2], own[3], NULL},
+                             rules[i].name))
+            continue;
+        Case c;
+        g_autoptr(GError) error = NULL;
+        begin(&c, VMF_PEER_PROVEN_BY_TICKET);
+        g_assert_true(vmf_peer_judge_account(&c.facts, &error));
+        g_assert_no_error(error);
+        rules[i].change(&c);
+        g_assert_false(vmf_peer_judge_account(&c.facts, &error));
+        g_assert_error(error, VMF_ERROR, VMF_ERROR_DENIED);
+        g_assert_nonnull(strstr(error->message, "'HV2$'"));
+        if (strcmp(rules[i].name, "domain-controller") != 0) {
+            g_assert_nonnull(strstr(error->message, rules[i].why));
+            g_assert_nonnull(strstr(error->message, rules[i].cure));
+        }
+        end(&c);
+        found++;
+    }
+    g_assert_cmpuint(found, ==, G_N_ELEMENTS(own));
+}
+
 static void
 test_messages_differ(void)
 {
@@ -373,6 +402,7 @@ main(int argc, char **argv)
     g_test_add_func("/peer/member-host/accepted", test_accepted);
     g_test_add_func("/peer/copy/judged-alike", test_copy);
     g_test_add_func("/peer/account-expires/read", test_expiry);
+    g_test_add_func("/peer/own-account/explained", test_own_account);
     g_test_add_func("/peer/messages/differ", test_messages_differ);
     for (gsize i = 0; i < G_N_ELEMENTS(rules); i++) {
         g_autofree gchar *path = g_strdup_printf("/peer/%s/denied", rules[i].name);

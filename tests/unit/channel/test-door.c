@@ -5,6 +5,7 @@
  */
 #include "src/base/error.h"
 #include "src/channel/door.h"
+#include "src/channel/greeting.h"
 #include "tests/unit/auth/forge.h"
 #include "tests/unit/channel/pair.h"
 
@@ -217,10 +218,18 @@ test_refused(void)
     refuse_with = "'HV1$' is not in the group; add it";
     g_assert_null(connect_as("HV1$@LAB.TEST", &error));
     g_assert_error(error, VMF_ERROR, VMF_ERROR_DENIED);
-    g_assert_nonnull(strstr(error->message, refuse_with));
+    g_assert_null(strstr(error->message, "group"));
     g_assert_null(next_met(&theirs));
     g_assert_error(theirs, VMF_ERROR, VMF_ERROR_DENIED);
+    g_assert_true(g_str_has_prefix(theirs->message, refuse_with));
     refuse_with = NULL;
+
+    /* the number that one was told is in what the other one logs */
+    const char *number = strstr(error->message, "--grep=");
+    g_assert_nonnull(number);
+    number += strlen("--grep=");
+    g_assert_cmpuint(strlen(number), ==, 8);
+    g_assert_nonnull(strstr(theirs->message, number));
 }
 
 static void
@@ -245,6 +254,30 @@ test_garbage(void)
     close(sock);
     g_assert_null(next_met(&error));
     g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
+}
+
+/* The record that vmferryd makes of it says which rule, and the cure. */
+static void
+test_clock_off(void)
+{
+    const ForgedTicket ticket = {.client = "HV1$@LAB.TEST",
+                                 .server = "host/hv2.lab.test@LAB.TEST",
+                                 .logon = hv1_logon,
+                                 .starts = -3600};
+    g_autoptr(GBytes) token = forge_token(&ticket, -600);
+    g_autoptr(GError) error = NULL;
+    guint8 greeting[VMF_GREETING_BYTES];
+    gsize size;
+    const void *data = g_bytes_get_data(token, &size);
+    int sock = dial();
+    vmf_greeting_encode(VMF_CHANNEL_CONTROL, (guint32)size, greeting);
+    pair_write(sock, greeting, sizeof greeting);
+    pair_write(sock, data, size);
+    g_assert_null(next_met(&error));
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_AUTH);
+    g_assert_nonnull(strstr(error->message, "Clock skew"));
+    g_assert_nonnull(strstr(error->message, "timedatectl"));
+    close(sock);
 }
 
 /* A token that libkrb5 refuses: the exchange failed in vmferry-keys, and says why. */
@@ -516,7 +549,8 @@ main(int argc, char **argv)
 
     g_test_add_func("/door/good/both-ends", test_good);
     g_test_add_func("/door/stream/both-ends", test_stream);
-    g_test_add_func("/door/judge-refuses/both-told", test_refused);
+    g_test_add_func("/door/judge-refuses/reason-stays-here", test_refused);
+    g_test_add_func("/door/clock-off/refused", test_clock_off);
     g_test_add_func("/door/user-ticket/refused", test_user_ticket);
     g_test_add_func("/door/garbage/refused", test_garbage);
     g_test_add_func("/door/bad-token/refused", test_bad_token);

@@ -100,26 +100,30 @@ static void
 test_verdict(void)
 {
     gboolean accepted;
-    gint code;
-    guint16 length;
-    gsize size;
+    gsize length, size;
     g_autoptr(GBytes) yes = vmf_verdict_encode(NULL);
     g_assert_true(
-        vmf_verdict_head_decode(g_bytes_get_data(yes, &size), 4, &accepted, &code, &length, NULL));
+        vmf_verdict_head_decode(g_bytes_get_data(yes, &size), 4, &accepted, &length, NULL));
     g_assert_true(accepted);
+    g_assert_cmpuint(length, ==, 0);
     g_assert_cmpuint(size, ==, 4);
 
-    for (gint given = 0; given <= VMF_ERROR_INTERNAL; given++) {
-        g_autoptr(GError) refusal = g_error_new(VMF_ERROR, given, "because of %d", given);
-        g_autoptr(GBytes) no = vmf_verdict_encode(refusal);
-        const guint8 *data = g_bytes_get_data(no, &size);
-        g_assert_true(vmf_verdict_head_decode(data, 4, &accepted, &code, &length, NULL));
-        g_assert_false(accepted);
-        g_assert_cmpint(code, ==, given);
-        g_assert_cmpuint(size, ==, 4 + length);
-        g_autofree gchar *text = vmf_verdict_text(data + 4, length);
-        g_assert_cmpstr(text, ==, refusal->message);
-    }
+    g_autoptr(GError) refusal = g_error_new_literal(VMF_ERROR, VMF_ERROR_AUTH, "because");
+    vmf_refusal_number(&refusal);
+    g_assert_error(refusal, VMF_ERROR, VMF_ERROR_AUTH);
+    g_autoptr(GBytes) no = vmf_verdict_encode(refusal);
+    const guint8 *data = g_bytes_get_data(no, &size);
+    g_assert_true(vmf_verdict_head_decode(data, 4, &accepted, &length, NULL));
+    g_assert_false(accepted);
+    g_assert_cmpuint(length, ==, 8);
+    g_assert_cmpuint(size, ==, 12);
+    g_assert_true(vmf_reference_valid((const char *)data + 4, 8));
+    g_autofree gchar *whole = g_strdup_printf("because (record %.8s)", (const char *)data + 4);
+    g_assert_cmpstr(refusal->message, ==, whole);
+
+    g_autoptr(GError) public = vmf_refusal_public(refusal);
+    g_autoptr(GBytes) same = vmf_verdict_encode(public);
+    g_assert_true(g_bytes_equal(no, same));
 }
 
 static void
@@ -128,46 +132,55 @@ test_verdict_malformed(void)
     static const guint8 bad[][4] = {
         {2, 0, 0, 0}, /* neither yes nor no */
         {0, 1, 0, 0}, /* yes, with a reason */
-        {0, 0, 0, 1}, /* yes, with words */
-        {1, 8, 0, 0}, /* an unknown code */
-        {1, 0, 4, 1}, /* 1025 bytes */
-        {1, 0, 0xff, 0xff},
+        {0, 0, 0, 8}, /* yes, with a reference */
+        {1, 1, 0, 8}, /* a reason */
+        {1, 0, 1, 8}, {1, 0, 0, 7}, {1, 0, 0, 9}, {1, 0, 0xff, 0xff},
     };
     gboolean accepted;
-    gint code;
-    guint16 length;
+    gsize length;
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++)
-        g_assert_false(vmf_verdict_head_decode(bad[i], 4, &accepted, &code, &length, NULL));
-    const guint8 good[4] = {1, 1, 0, 0};
+        g_assert_false(vmf_verdict_head_decode(bad[i], 4, &accepted, &length, NULL));
+    const guint8 good[4] = {1, 0, 0, 8};
     for (gsize cut = 0; cut < 4; cut++)
-        g_assert_false(vmf_verdict_head_decode(good, cut, &accepted, &code, &length, NULL));
+        g_assert_false(vmf_verdict_head_decode(good, cut, &accepted, &length, NULL));
+    static const char *const no_references[] = {"", "1234567", "123456789", "1234567g", "1234567F"};
+    for (gsize i = 0; i < G_N_ELEMENTS(no_references); i++)
+        g_assert_false(vmf_reference_valid(no_references[i], strlen(no_references[i])));
 }
 
-/* Cut at a character's end; foreign domains count as internal. */
+/* Whatever a refusal says, and of whatever code it is: the verdict is the same but for a reference. */
 static void
-test_verdict_long(void)
+test_verdict_says_nothing(void)
 {
-    for (gsize lead = 1020; lead < 1028; lead++) {
-        g_autofree gchar *text = g_strnfill(lead, 'x');
-        g_autofree gchar *whole = g_strconcat(text, "\xe2\x82\xac\xe2\x82\xac", NULL); /* €€ */
-        g_autoptr(GError) refusal = g_error_new_literal(G_FILE_ERROR, 3, whole);
-        g_autoptr(GBytes) no = vmf_verdict_encode(refusal);
-        gsize size;
-        const guint8 *data = g_bytes_get_data(no, &size);
-        g_assert_cmpuint(size, <=, 4 + VMF_VERDICT_TEXT_MAX);
-        g_assert_cmpuint(size, >, 4 + VMF_VERDICT_TEXT_MAX - 4);
-        g_assert_true(g_utf8_validate((const gchar *)data + 4, (gssize)size - 4, NULL));
-        g_assert_cmpint(data[1], ==, VMF_ERROR_INTERNAL);
-    }
+    static const char *const texts[] = {
+        "",
+        "'HV3$' is not in the allowed group 'VM Hosts' (S-1-5-21-1-2-3-1103); add it",
+        "(record 3f2a91c0",
+        "(record 3F2A91C0)",
+        "(record 3f2a91c0) and more",
+        "(record 3f2a91c)",
+        "record 3f2a91c0)",
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
+        for (gint code = 0; code <= VMF_ERROR_INTERNAL; code++) {
+            g_autoptr(GError) refusal = g_error_new_literal(VMF_ERROR, code, texts[i]);
+            g_autoptr(GBytes) no = vmf_verdict_encode(refusal);
+            gsize size;
+            const guint8 *data = g_bytes_get_data(no, &size);
+            g_assert_cmpmem(data, size, "\1\0\0\0", 4);
+            g_autoptr(GError) public = vmf_refusal_public(refusal);
+            g_assert_error(public, VMF_ERROR, VMF_ERROR_DENIED);
+            g_assert_cmpstr(public->message, ==, "");
+        }
 }
 
 static void
-test_verdict_text(void)
+test_peer_text(void)
 {
-    g_autofree gchar *plain = vmf_verdict_text((const guint8 *)"not in the group", 16);
+    g_autofree gchar *plain = vmf_peer_text((const guint8 *)"not in the group", 16);
     g_assert_cmpstr(plain, ==, "not in the group");
     /* a terminal's escape, a forged log line, broken UTF-8 */
-    g_autofree gchar *nasty = vmf_verdict_text((const guint8 *)"a\033[2Jb\nFAIL\xff\xc3", 13);
+    g_autofree gchar *nasty = vmf_peer_text((const guint8 *)"a\033[2Jb\nFAIL\xff\xc3", 13);
     g_assert_true(g_utf8_validate(nasty, -1, NULL));
     for (const char *p = nasty; *p; p++)
         g_assert_cmpint((guint8)*p, >=, ' ');
@@ -184,7 +197,7 @@ main(int argc, char **argv)
     g_test_add_func("/greeting/stream-name/checked", test_stream_name);
     g_test_add_func("/greeting/verdict/read", test_verdict);
     g_test_add_func("/greeting/verdict-malformed/refused", test_verdict_malformed);
-    g_test_add_func("/greeting/verdict-long/cut", test_verdict_long);
-    g_test_add_func("/greeting/verdict-text/harmless", test_verdict_text);
+    g_test_add_func("/greeting/verdict/says-no-reason", test_verdict_says_nothing);
+    g_test_add_func("/greeting/peer-text/harmless", test_peer_text);
     return g_test_run();
 }
