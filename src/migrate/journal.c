@@ -18,6 +18,8 @@
 struct _VmfJournal {
     GMutex lock;
     sqlite3 *db;
+    sqlite3_stmt *enter; /* kept: to compile it takes longer than to write a state */
+    gboolean durable;    /* what the next commit does */
     gchar *path;
 };
 
@@ -123,12 +125,16 @@ run(VmfJournal *journal, const char *sql, const char *doing, GError **error)
     return TRUE;
 }
 
-/* Both are cheap: they change what the next commit does, and touch no file. */
+/* What the next commit does; no file is touched. */
 static void
 set_durable(VmfJournal *journal, gboolean durable)
 {
-    sqlite3_exec(journal->db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL",
-                 NULL, NULL, NULL);
+    if (journal->durable == durable)
+        return;
+    int rc = sqlite3_exec(journal->db,
+                          durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", NULL,
+                          NULL, NULL);
+    journal->durable = rc == SQLITE_OK ? durable : FALSE; /* in doubt: say FULL again */
 }
 
 static gint64
@@ -223,8 +229,10 @@ vmf_journal_open(const char *path, GError **error)
                             NULL, NULL);
     if (!run(journal,
              "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;",
-             "cannot be opened", error) ||
-        !check_or_create_schema(journal, error) || !check_columns(journal, error) ||
+             "cannot be opened", error))
+        return NULL;
+    journal->durable = TRUE;
+    if (!check_or_create_schema(journal, error) || !check_columns(journal, error) ||
         !check_pages(journal, error))
         return NULL;
     return g_steal_pointer(&journal);
@@ -268,6 +276,7 @@ vmf_journal_close(VmfJournal *journal)
 {
     if (journal == NULL)
         return;
+    sqlite3_finalize(journal->enter);
     sqlite3_close(journal->db);
     g_mutex_clear(&journal->lock);
     g_free(journal->path);
@@ -328,24 +337,31 @@ vmf_journal_restore(VmfJournal *journal, const VmfJournalEntry *entry, GError **
     return TRUE;
 }
 
+static gboolean
+ready_to_enter(VmfJournal *journal)
+{
+    return journal->enter != NULL ||
+           sqlite3_prepare_v3(journal->db,
+                              "UPDATE move SET state=?2, updated=?3, final=?4, seal=seal(migration,"
+                              " role, ?2, vm_uuid, vm_name, peer, epoch, ?4, disks) WHERE job=?1",
+                              -1, SQLITE_PREPARE_PERSISTENT, &journal->enter, NULL) == SQLITE_OK;
+}
+
 gboolean
 vmf_journal_enter(VmfJournal *journal, gint64 job, VmfState state, GError **error)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&journal->lock);
-    g_autoptr(Statement) st = NULL;
-    if (sqlite3_prepare_v2(journal->db,
-                           "UPDATE move SET state=?2, updated=?3, final=?4, seal=seal(migration,"
-                           " role, ?2, vm_uuid, vm_name, peer, epoch, ?4, disks) WHERE job=?1",
-                           -1, &st, NULL) != SQLITE_OK)
+    if (!ready_to_enter(journal))
         return failed(journal, "cannot note a state", error);
+    sqlite3_stmt *st = journal->enter;
     sqlite3_bind_int64(st, 1, job);
     sqlite3_bind_text(st, 2, vmf_state_name(state), -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 3, g_get_real_time());
     sqlite3_bind_int(st, 4, vmf_state_is_final(state));
     set_durable(journal, FALSE);
-    if (sqlite3_step(st) != SQLITE_DONE)
-        return failed(journal, "cannot note a state", error);
-    return TRUE;
+    gboolean ok = sqlite3_step(st) == SQLITE_DONE || failed(journal, "cannot note a state", error);
+    sqlite3_reset(st); /* it would hold the database otherwise */
+    return ok;
 }
 
 gboolean
