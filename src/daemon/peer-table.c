@@ -31,6 +31,8 @@ typedef struct {
     GDBusConnection *bus;
     VmfPeer1 *skeleton;
     gchar *sid;
+    gulong on_closed;
+    gint closed;    /* atomic */
     gboolean ended; /* guarded by the table's lock */
 } Session;
 
@@ -376,15 +378,17 @@ session_end(gpointer data)
 
     g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(session->skeleton));
     g_object_unref(session->skeleton); /* with it go its handlers, and their hold on the session */
+    g_signal_handler_disconnect(session->bus, session->on_closed);
     session_release(session);
     return NULL;
 }
 
+/* Aborting asks libvirt and the share: not in the main loop. */
 static void
 on_closed(GDBusConnection *bus, gboolean vanished, GError *error, Session *session)
 {
-    /* Aborting asks libvirt and the share: not in the main loop. */
-    g_thread_unref(g_thread_new("vmf-peer-end", session_end, session));
+    if (g_atomic_int_compare_and_exchange(&session->closed, FALSE, TRUE))
+        g_thread_unref(g_thread_new("vmf-peer-end", session_end, session));
 }
 
 static void
@@ -447,12 +451,20 @@ vmf_peer_table_serve(VmfPeerTable *table, VmfChannel *channel, GError **error)
     session->sid = g_strdup(sid);
     session->bus = g_steal_pointer(&bus);
     session->skeleton = vmf_peer1_skeleton_new();
+    gpointer held = g_atomic_rc_box_acquire(session); /* it may end at any time */
     connect_verbs(session);
     gboolean ok = g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(session->skeleton),
                                                    session->bus, VMF_PEER_PATH, error);
-    g_signal_connect(session->bus, "closed", G_CALLBACK(on_closed), session);
     g_dbus_connection_set_exit_on_close(session->bus, FALSE);
+    g_mutex_lock(&table->lock); /* session_end() takes it, and then needs to know the handler */
+    session->on_closed = g_signal_connect_data(session->bus, "closed", G_CALLBACK(on_closed),
+                                               g_atomic_rc_box_acquire(session), let_go,
+                                               G_CONNECT_DEFAULT);
+    g_mutex_unlock(&table->lock);
+    if (g_dbus_connection_is_closed(session->bus)) /* perhaps before there was a handler */
+        on_closed(session->bus, TRUE, NULL, session);
     g_dbus_connection_start_message_processing(session->bus);
+    session_release(held);
     return ok;
 }
 

@@ -217,6 +217,20 @@ def test_source(hv2, mine, judge, source_names, script):
     assert mine.record() == record
 
 
+def test_broken_connections_are_given_back(hv1, hv2, judge, source_names):
+    """More, one after another, than a peer may have at a time: the end comes with the first message, or before"""
+    def descriptors():
+        return int(hv1.run("bash", "-c", "ls /proc/$(cat /run/lab/vmferryd.pid)/fd | wc -l").stdout)
+
+    before = descriptors()
+    for broken in ("message-too-large-for-bus", "message-of-no-byte-order"):
+        command = put(hv2, expanded(sections(FOLDER / "source.txt")[broken][1]), source_names)
+        hv2.run("bash", "-c", "for i in {1..10}; do \"$@\" || exit 1; done", "ten", *command)
+    run_source(hv2, expanded(["@begin"]), source_names)
+    until(lambda: descriptors() <= before, 20, lambda: f"{before} descriptors, but: {descriptors()}")
+    judge.assert_untouched()
+
+
 @pytest.mark.parametrize("one", refused_definitions())
 def test_definition(hv2, mine, judge, source_names, one):
     """Each definition that is refused, by its text; nothing is started for it"""
