@@ -18,6 +18,7 @@ typedef struct {
     const char *migration, *uuid, *name, *to; /* the job's; @to is an FQDN */
     VmfState state;
     guint64 epoch;       /* under which this host owns the disks, or owned them when it released */
+    guint64 seen_epoch;  /* the greatest that the record was read with */
     gchar *disks_text;   /* of vmf_vm_disks_to_text(); NULL: not known */
     gboolean recovering; /* after a restart: the journal may be behind */
     gboolean unnoted;    /* its last state could not be written to the journal yet */
@@ -91,7 +92,7 @@ gboolean vmf_source_has_ended(const VmfSource *source);
  * vmf_source_follow() - after the record named the destination: wait until the guest runs there
  *
  * Returns: %VMF_VERDICT_THEIRS: it runs there, or did (then @down: the guest is lost);
- *   %VMF_VERDICT_OURS: it was given back untouched, and taken
+ *   %VMF_VERDICT_OURS: it was given back untouched, or never taken; it has been taken back
  */
 VmfVerdict vmf_source_follow(VmfSource *source, gboolean *down, GError **why);
 

@@ -20,7 +20,8 @@
 static VmfRecordKnown
 known(const VmfSource *source)
 {
-    return (VmfRecordKnown){VMF_ROLE_SOURCE, source->context->sid, source->epoch, source->epoch};
+    return (VmfRecordKnown){VMF_ROLE_SOURCE, source->context->sid, source->epoch,
+                            MAX(source->epoch, source->seen_epoch)};
 }
 
 /* @record: (out): what it says, unless it cannot be read. @error: set for what is waited for */
@@ -40,6 +41,8 @@ ask(VmfSource *source, VmfOwnerRecord *record, GError **error)
     }
     VmfRecordKnown here = known(source);
     VmfRecordSays says = vmf_record_judge(&here, present ? record : NULL);
+    if (present)
+        source->seen_epoch = MAX(source->seen_epoch, record->epoch);
     if (says == VMF_RECORD_SET_BACK) {
         g_autofree gchar *why = vmf_record_explain(source->name, &here, present ? record : NULL);
         g_set_error_literal(error, VMF_ERROR, VMF_ERROR_PROTOCOL, why);
@@ -158,7 +161,7 @@ ask_destination(VmfSource *source, GError **error)
 }
 
 /* What the record alone says, while the destination says nothing. */
-typedef enum { STILL_ITS_MOVE, GAVE_IT_BACK, WENT_ON, WAS_SHUT_DOWN } Since;
+typedef enum { STILL_ITS_MOVE, GAVE_IT_BACK, NEVER_TOOK_IT, WENT_ON, WAS_SHUT_DOWN } Since;
 
 static Since
 look_since(VmfSource *source)
@@ -167,6 +170,8 @@ look_since(VmfSource *source)
     VmfRecordSays says = ask(source, &record, NULL);
     if (says == VMF_RECORD_RETURNED)
         return GAVE_IT_BACK;
+    if (says == VMF_RECORD_OURS || says == VMF_RECORD_OURS_STOPPED)
+        return NEVER_TOOK_IT;
     if (says != VMF_RECORD_THEIRS)
         return STILL_ITS_MOVE;
     /* Shut down, started or moved again by whoever owns it: this copy is of a guest that was. */
@@ -176,18 +181,17 @@ look_since(VmfSource *source)
 }
 
 /*
- * It says that the guest runs there. The copy here is thrown away for the record's word only: a
- * destination that never took the disks has no guest on them, whatever it says.
+ * It says that it took the disks, or that the guest runs there. The copy here is thrown away for the
+ * record's word only: a destination that never took the disks has no guest on them, whatever it says.
  */
 static VmfVerdict
 believe(VmfSource *source, GError **why)
 {
-    source->runs_us = g_get_monotonic_time();
     if (vmf_source_ask_record(source) == VMF_VERDICT_THEIRS)
         return VMF_VERDICT_THEIRS;
     g_clear_error(why);
     g_set_error(why, VMF_ERROR, VMF_ERROR_PROTOCOL,
-                "%s said that '%s' runs there, but had not taken its disks: the owner record named "
+                "%s said that '%s' is its own, but had not taken its disks: the owner record named "
                 "this host; look at vmferryd there before you move anything to it",
                 source->to, source->name);
     return VMF_VERDICT_OURS;
@@ -207,6 +211,8 @@ vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
                 vmf_job_set_waiting(source->job, NULL);
             if (since == GAVE_IT_BACK)
                 return vmf_source_ask_record(source);
+            if (since == NEVER_TOOK_IT)
+                return believe(source, why);
             if (since == WENT_ON || since == WAS_SHUT_DOWN) {
                 *down = since == WAS_SHUT_DOWN;
                 return VMF_VERDICT_THEIRS;
@@ -216,8 +222,10 @@ vmf_source_follow(VmfSource *source, gboolean *down, GError **why)
             continue;
         }
         vmf_job_set_waiting(source->job, NULL);
-        if (said == SAYS_RUNS)
+        if (said == SAYS_RUNS) {
+            source->runs_us = g_get_monotonic_time();
             return believe(source, why);
+        }
         /* It failed after its claim: did it give the VM back, or is the guest lost? */
         g_clear_error(why);
         *why = g_steal_pointer(&error);
