@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "src/base/error.h"
+#include "src/cli/agent.h"
 
 gboolean
 vmf_cli_parse(int *argc, char ***argv, const GOptionEntry *options, const char *usage, int n)
@@ -61,6 +62,15 @@ vmf_cli_manager(void)
     if (isatty(STDIN_FILENO))
         g_dbus_connection_add_filter(g_dbus_proxy_get_connection(G_DBUS_PROXY(manager)),
                                      allow_questions, NULL, NULL);
+    return manager;
+}
+
+VmfDbusManager *
+vmf_cli_manager_to_act(void)
+{
+    VmfDbusManager *manager = vmf_cli_manager();
+    if (manager)
+        vmf_cli_agent_start();
     return manager;
 }
 

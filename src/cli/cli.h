@@ -50,6 +50,9 @@ vmf_cli_parse(int *argc, char ***argv, const GOptionEntry *options, const char *
 /** vmf_cli_manager() - vmferryd's proxy; NULL after it has printed why */
 VmfDbusManager *vmf_cli_manager(void);
 
+/** vmf_cli_manager_to_act() - the same, where polkit may have to ask for a password */
+VmfDbusManager *vmf_cli_manager_to_act(void);
+
 /** vmf_cli_fail() - print @error, return its exit status. Frees nothing */
 int vmf_cli_fail(GError *error);
 

@@ -146,7 +146,7 @@ ask(const Options *options, int *status)
     GVariant *answer = NULL;
     static const char *const everyone[] = {NULL};
     gboolean all = strcmp(options->to[0], "all") == 0;
-    g_autoptr(VmfDbusManager) manager = vmf_cli_manager();
+    g_autoptr(VmfDbusManager) manager = vmf_cli_manager_to_act();
     *status = VMF_EXIT_UNKNOWN;
     if (manager == NULL)
         return NULL;

@@ -165,7 +165,7 @@ vmf_verb_cancel(int argc, char **argv)
     if (!vmf_cli_parse(&argc, &argv, NULL, "ID - stop a move; the VM stays where it is", 1) ||
         !parse_id(argv[1], &id))
         return VMF_EXIT_USAGE;
-    g_autoptr(VmfDbusManager) manager = vmf_cli_manager();
+    g_autoptr(VmfDbusManager) manager = vmf_cli_manager_to_act();
     GError *error = NULL;
     if (manager == NULL)
         return VMF_EXIT_UNKNOWN;

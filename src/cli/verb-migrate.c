@@ -203,7 +203,7 @@ vmf_verb_migrate(int argc, char **argv)
     g_autoptr(GVariant) facts = plan ? vmf_cli_plan_read(plan, &plan_vm, &plan_to, &error) : NULL;
     if (error)
         return report_refusal(error, argv[1], to, json);
-    g_autoptr(VmfDbusManager) manager = vmf_cli_manager();
+    g_autoptr(VmfDbusManager) manager = vmf_cli_manager_to_act();
     if (manager == NULL)
         return VMF_EXIT_UNKNOWN;
     GVariantDict wanted;

@@ -35,7 +35,7 @@ vmf_verb_recover(int argc, char **argv)
             "or the smb:// URL of its folder",
             1))
         return VMF_EXIT_USAGE;
-    g_autoptr(VmfDbusManager) manager = vmf_cli_manager();
+    g_autoptr(VmfDbusManager) manager = vmf_cli_manager_to_act();
     if (manager == NULL)
         return VMF_EXIT_UNKNOWN;
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);

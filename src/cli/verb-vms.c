@@ -69,7 +69,7 @@ vmf_verb_define(int argc, char **argv)
         g_printerr("vmferry: '%s' is not UTF-8 text\n", argv[1]);
         return VMF_EXIT_USAGE;
     }
-    g_autoptr(VmfDbusManager) manager = vmf_cli_manager();
+    g_autoptr(VmfDbusManager) manager = vmf_cli_manager_to_act();
     if (manager == NULL)
         return VMF_EXIT_UNKNOWN;
     if (!vmf_dbus_manager_call_define_sync(manager, xml, &name, &notes, NULL, &error))
@@ -90,7 +90,7 @@ vmf_verb_attach(int argc, char **argv)
     if (!vmf_cli_parse(&argc, &argv, options,
                        "VM DEV smb://server/share/folder/file - the VM is shut off", 3))
         return VMF_EXIT_USAGE;
-    g_autoptr(VmfDbusManager) manager = vmf_cli_manager();
+    g_autoptr(VmfDbusManager) manager = vmf_cli_manager_to_act();
     GError *error = NULL;
     if (manager == NULL)
         return VMF_EXIT_UNKNOWN;

@@ -203,3 +203,45 @@ def test_job_is_guarded_as_well(lab, hv1):
         assert "Denied" not in call_as(hv1, "root", "org.vmferry1.Job.Cancel", path=path).stderr
     finally:
         lab.delete_guest(guest)
+
+
+# As a user, on a terminal of its own; types the password when it is asked for.
+SIT = r"""
+import os, pty, re, select, sys, termios
+user, password, *command = sys.argv[1:]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp("setpriv", ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command])
+def quiet():
+    return not termios.tcgetattr(terminal)[3] & termios.ECHO
+said, typed = b"", 0
+while select.select([terminal], [], [], 60)[0]:
+    try:
+        said += os.read(terminal, 4096)
+    except OSError:     # the command has ended
+        break
+    if len(re.findall(rb"[Pp]assword: ", said)) > typed:
+        typed += 1
+        while not quiet():  # what was typed before that is thrown away
+            select.select([], [], [], 0.02)
+        os.write(terminal, password.encode() + b"\n")
+print(said.decode(errors="replace"))
+os.waitpid(pid, 0)
+"""
+
+
+def test_password_is_asked_for_on_a_terminal(hv3):
+    """polkit wants the caller's own: vmferry brings somebody who asks, and who is gone with it"""
+    hv3.run("sh", "-c", "useradd -M asked && echo 'asked:It is me' | chpasswd")
+    try:
+        with rules(hv3, "polkit.addRule(function (action, subject) {"
+                        " if (action.id == 'org.vmferry1.cancel') return polkit.Result.AUTH_SELF; });"):
+            said = hv3.run("python3", "-c", SIT, "asked", "It is me", "vmferry", "cancel", "999999").stdout
+            assert_says(said, r"Authentication is required to cancel the move", r"no move with number 999999")
+            said = hv3.run("python3", "-c", SIT, "asked", "I am not", "vmferry", "cancel", "999999").stdout
+            assert_says(said, r"AUTHENTICATION FAILED", r"'asked' may not cancel moves")
+            said = vmferry_as(hv3, "asked", "cancel", "999999").stderr  # nobody sits there
+            assert_says(said, r"'asked' may not cancel moves", r"could not be asked")
+        assert hv3.run("pidof", "pkttyagent", check=False).returncode == 1
+    finally:
+        hv3.run("userdel", "asked")
