@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/disk-client.h"
 
+#include "smb/disk-order.h"
 #include "src/base/error.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <gio/gunixfdlist.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +27,8 @@ struct _VmfDiskClient {
     gchar *vm_uuid;
     gchar *nbd_socket;
     gchar *whom; /* for messages */
+    GMutex lock; /* one order at a time on the line; guards it */
+    int line;    /* -1: orders go by D-Bus */
 };
 
 static VmfDiskClient *
@@ -32,6 +37,8 @@ client_new(GDBusConnection *connection, const char *folder, const char *vm_uuid)
     VmfDiskClient *client = g_new0(VmfDiskClient, 1);
     client->references = 1;
     client->connection = connection;
+    client->line = -1;
+    g_mutex_init(&client->lock);
     client->vm_uuid = g_strdup(vm_uuid);
     client->nbd_socket = g_build_filename(folder, "nbd", NULL);
     client->whom = g_strdup_printf("the disk process of VM %s", vm_uuid);
@@ -74,6 +81,9 @@ vmf_disk_client_unref(VmfDiskClient *client)
         return;
     g_dbus_connection_close(client->connection, NULL, NULL, NULL);
     g_object_unref(client->connection);
+    if (client->line >= 0)
+        close(client->line);
+    g_mutex_clear(&client->lock);
     g_free(client->vm_uuid);
     g_free(client->nbd_socket);
     g_free(client->whom);
@@ -148,11 +158,97 @@ vmf_disk_client_probe(VmfDiskClient *client, GError **error)
     return order(client, "Probe", NULL, SHARE_MS, error);
 }
 
+/* --- the line --- */
+
+void
+vmf_disk_client_open_line(VmfDiskClient *client)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&client->lock);
+    if (client->line >= 0)
+        return;
+    g_autoptr(GUnixFDList) fds = NULL;
+    g_autoptr(GVariant)
+        reply = call_with_fds(client, "OpenLine", NULL, "(h)", QUICK_MS, NULL, &fds, NULL);
+    gint32 handle;
+    if (reply == NULL || fds == NULL)
+        return; /* one of a version before, or too many */
+    g_variant_get(reply, "(h)", &handle);
+    client->line = g_unix_fd_list_get(fds, handle, NULL);
+}
+
+/* Returns: the answer; NULL: there is none, with @timed_out when it might still come */
+static GBytes *
+say(int line, GBytes *order, int timeout_ms, gboolean *timed_out)
+{
+    gint64 until = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    struct pollfd watch = {.fd = line, .events = POLLIN};
+    gsize size;
+    const void *bytes = g_bytes_get_data(order, &size);
+    g_autofree guint8 *room = g_malloc(VMF_DISK_ORDER_MAX);
+    if (send(line, bytes, size, MSG_NOSIGNAL) != (gssize)size)
+        return NULL;
+    int ready;
+    do {
+        gint64 left_ms = MAX(until - g_get_monotonic_time(), 0) / 1000;
+        ready = poll(&watch, 1, (int)left_ms);
+    } while (ready < 0 && errno == EINTR);
+    *timed_out = ready == 0;
+    gssize got = ready > 0 ? recv(line, room, VMF_DISK_ORDER_MAX, MSG_DONTWAIT | MSG_TRUNC) : -1;
+    return got > 0 && got <= VMF_DISK_ORDER_MAX
+               ? g_bytes_new_take(g_steal_pointer(&room), (gsize)got)
+               : NULL;
+}
+
+/* The lock is held. An answer that came late would be taken for the next one's: no line any more. */
+static void
+give_up_line(VmfDiskClient *client, gboolean timed_out, GError **error)
+{
+    close(client->line);
+    client->line = -1;
+    /* If it has died, that is known of the connection when this has returned. */
+    g_autoptr(GVariant)
+        ignored = timed_out ? NULL : call(client, "Describe", NULL, "(a{sv})", QUICK_MS, NULL);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "%s does not answer: %s", client->whom,
+                timed_out ? "timed out" : "its line has ended");
+}
+
+static GVariant *
+call_on_line(VmfDiskClient *client, GBytes *order, const char *type, int timeout_ms, GError **error)
+{
+    gboolean timed_out = FALSE;
+    g_autoptr(GBytes) answer = say(client->line, order, timeout_ms, &timed_out);
+    if (answer == NULL) {
+        give_up_line(client, timed_out, error);
+        return NULL;
+    }
+    GVariant *results = vmf_disk_answer_decode(answer, type, error);
+    if (results == NULL)
+        vmf_error_from_dbus(error, client->whom);
+    return results;
+}
+
+/* By the line when there is one that is free, or as any other verb. */
+static GVariant *
+call_soon(VmfDiskClient *client, const char *method, GVariant *parameters, const char *type,
+          int timeout_ms, GError **error)
+{
+    g_autoptr(GVariant) mine = g_variant_ref_sink(parameters);
+    if (g_mutex_trylock(&client->lock)) {
+        g_autoptr(GBytes) order = client->line >= 0 ? vmf_disk_order_encode(method, mine, NULL)
+                                                    : NULL;
+        GVariant *results = order ? call_on_line(client, order, type, timeout_ms, error) : NULL;
+        g_mutex_unlock(&client->lock);
+        if (order)
+            return results;
+    }
+    return call(client, method, mine, type, timeout_ms, error);
+}
+
 static gboolean
 timed_order(VmfDiskClient *client, const char *method, GVariant *parameters, int timeout_ms,
             VmfDiskTimes *times, GError **error)
 {
-    g_autoptr(GVariant) reply = call(client, method, parameters, "(a{sv})", timeout_ms, error);
+    g_autoptr(GVariant) reply = call_soon(client, method, parameters, "(a{sv})", timeout_ms, error);
     if (reply == NULL)
         return FALSE;
     g_autoptr(GVariant) facts = g_variant_get_child_value(reply, 0);

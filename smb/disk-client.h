@@ -105,6 +105,14 @@ GDBusConnection *vmf_disk_client_connection(VmfDiskClient *client);
 /** vmf_disk_client_nbd_socket() - path of the NBD socket. Returns: (transfer none) */
 const char *vmf_disk_client_nbd_socket(VmfDiskClient *client);
 
+/**
+ * vmf_disk_client_open_line() - from now on Claim, Take and Release go the short way (OpenLine)
+ *
+ * Nothing fails by it: without a line, or when it is lost, they go by D-Bus. Takes as long as one
+ * D-Bus call, once.
+ */
+void vmf_disk_client_open_line(VmfDiskClient *client);
+
 /** vmf_disk_client_describe() - Returns: never waits for the share; NULL on error */
 VmfDiskState *vmf_disk_client_describe(VmfDiskClient *client, GError **error);
 

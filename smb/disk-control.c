@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/disk-control.h"
 
+#include "smb/disk-line.h"
+#include "smb/disk-verbs.h"
 #include "smb/disk-wire.h"
 #include "smb/disk1-dbus.h"
 #include "smb/kept-sockets.h"
@@ -26,6 +28,7 @@ struct _VmfDiskControl {
     void (*quit)(void);
     VmfRunner control;
     VmfRunner owner;
+    VmfDiskLines lines;
 
     /* the owner thread's, except woken */
     GSource *work;
@@ -82,144 +85,41 @@ vmf_disk_control_wake(gpointer data)
 
 /* --- verbs of the owner thread --- */
 
-typedef void (*Verb)(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters);
-
 typedef struct {
     VmfDiskControl *self;
     GDBusMethodInvocation *call; /* its reply takes the reference */
-    Verb verb;
+    void (*run)(VmfDiskControl *self, GDBusMethodInvocation *call);
 } Order;
 
 static gboolean
 run_order(gpointer data)
 {
     g_autofree Order *order = data;
-    order->verb(order->self, order->call, g_dbus_method_invocation_get_parameters(order->call));
+    order->run(order->self, order->call);
     vmf_disk_control_wake(order->self);
     return G_SOURCE_REMOVE;
 }
 
 static gboolean
-let_owner_do(VmfDiskControl *self, GDBusMethodInvocation *call, Verb verb)
+let_owner_do(VmfDiskControl *self, GDBusMethodInvocation *call,
+             void (*run)(VmfDiskControl *self, GDBusMethodInvocation *call))
 {
     Order *order = g_new(Order, 1);
-    *order = (Order){self, call, verb};
+    *order = (Order){self, call, run};
     vmf_runner_do(&self->owner, run_order, order);
     return TRUE;
 }
 
-/* @reply is floating, or NULL for none */
 static void
-reply_or_fail(GDBusMethodInvocation *call, gboolean ok, GVariant *reply, GError *error)
+run_verb(VmfDiskControl *self, GDBusMethodInvocation *call)
 {
-    if (ok)
-        g_dbus_method_invocation_return_value(call, reply);
+    GError *error = NULL;
+    const VmfDiskVerb *verb = vmf_disk_verb_find(g_dbus_method_invocation_get_method_name(call));
+    GVariant *results = verb->run(self->set, g_dbus_method_invocation_get_parameters(call), &error);
+    if (results != NULL)
+        g_dbus_method_invocation_return_value(call, results);
     else
         g_dbus_method_invocation_take_error(call, error);
-}
-
-static void
-verb_read_record(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
-{
-    GError *error = NULL;
-    gboolean present = FALSE, mine = FALSE;
-    VmfOwnerRecord record;
-    gboolean ok = vmf_disk_set_read_record(self->set, &present, &record, &mine, &error);
-    GVariant *facts = ok ? vmf_disk_wire_from_record(present ? &record : NULL, mine) : NULL;
-    reply_or_fail(call, ok, ok ? g_variant_new("(@a{sv})", facts) : NULL, error);
-}
-
-static void
-verb_probe(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
-{
-    GError *error = NULL;
-    gboolean ok = vmf_disk_set_probe(self->set, &error);
-    reply_or_fail(call, ok, NULL, error);
-}
-
-/* Claim, and with @open OpenGate after it. */
-static void
-claim(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters, gboolean open)
-{
-    GError *error = NULL;
-    g_autoptr(GVariant) expected_facts = NULL;
-    g_autoptr(GVariant) next_facts = NULL;
-    guint wait_ms = 0;
-    gboolean given = FALSE;
-    VmfOwnerExpect expected = {0};
-    VmfOwnerNext next = {0};
-    VmfDiskTimes times = {0};
-
-    g_variant_get(parameters, "(@a{sv}@a{sv}u)", &expected_facts, &next_facts, &wait_ms);
-    gboolean ok = vmf_disk_wire_to_expected(expected_facts, &expected, &error) &&
-                  vmf_disk_wire_to_next(next_facts, &given, &next, &error);
-    if (ok && !given) {
-        g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "Claim: what to write is missing");
-        ok = FALSE;
-    }
-    ok = ok && vmf_disk_set_claim(self->set, &expected, &next, wait_ms, &times, &error) &&
-         (!open || vmf_disk_set_open_gate(self->set, next.epoch, &error));
-    reply_or_fail(call, ok, ok ? g_variant_new("(@a{sv})", vmf_disk_wire_from_times(&times)) : NULL,
-                  error);
-}
-
-static void
-verb_claim(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
-{
-    claim(self, call, parameters, FALSE);
-}
-
-static void
-verb_take(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
-{
-    claim(self, call, parameters, TRUE);
-}
-
-static void
-verb_open_gate(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
-{
-    GError *error = NULL;
-    guint64 epoch = 0;
-    g_variant_get(parameters, "(t)", &epoch);
-    gboolean ok = vmf_disk_set_open_gate(self->set, epoch, &error);
-    reply_or_fail(call, ok, NULL, error);
-}
-
-static void
-verb_release(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
-{
-    GError *error = NULL;
-    g_autoptr(GVariant) next_facts = NULL;
-    gboolean given = FALSE;
-    VmfOwnerNext next = {0};
-    VmfDiskTimes times = {0};
-
-    g_variant_get(parameters, "(@a{sv})", &next_facts);
-    gboolean ok = vmf_disk_wire_to_next(next_facts, &given, &next, &error) &&
-                  vmf_disk_set_release(self->set, given ? &next : NULL, &times, &error);
-    reply_or_fail(call, ok, ok ? g_variant_new("(@a{sv})", vmf_disk_wire_from_times(&times)) : NULL,
-                  error);
-}
-
-static void
-verb_write_file(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
-{
-    GError *error = NULL;
-    const char *name, *content;
-    g_variant_get(parameters, "(&s&s)", &name, &content);
-    gboolean ok = vmf_disk_set_write_file(self->set, name, content, &error);
-    reply_or_fail(call, ok, NULL, error);
-}
-
-static void
-verb_read_file(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
-{
-    GError *error = NULL;
-    const char *name;
-    g_variant_get(parameters, "(&s)", &name);
-    g_autofree gchar *content = vmf_disk_set_read_file(self->set, name, &error);
-    reply_or_fail(call, content != NULL, content != NULL ? g_variant_new("(s)", content) : NULL,
-                  error);
 }
 
 static gboolean
@@ -234,7 +134,7 @@ tell_ending(gpointer data)
 }
 
 static void
-verb_quit(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameters)
+run_quit(VmfDiskControl *self, GDBusMethodInvocation *call)
 {
     VmfGateFacts gate = vmf_disk_set_facts(self->set).gate;
     if (gate.epoch != 0 && !gate.foreign) {
@@ -253,61 +153,65 @@ verb_quit(VmfDiskControl *self, GDBusMethodInvocation *call, GVariant *parameter
 
 /* --- D-Bus, on the control thread --- */
 
+/* Those of disk-verbs.h that have no arguments, one, two, three: GDBus gives each by itself. */
+
 static gboolean
-on_read_record(VmfDbusDisk1 *object, GDBusMethodInvocation *call, gpointer data)
+on_verb(VmfDbusDisk1 *object, GDBusMethodInvocation *call, gpointer data)
 {
-    return let_owner_do(data, call, verb_read_record);
+    return let_owner_do(data, call, run_verb);
 }
 
 static gboolean
-on_probe(VmfDbusDisk1 *object, GDBusMethodInvocation *call, gpointer data)
+on_verb_of_facts(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GVariant *facts, gpointer data)
 {
-    return let_owner_do(data, call, verb_probe);
+    return let_owner_do(data, call, run_verb);
+}
+
+static gboolean
+on_verb_of_text(VmfDbusDisk1 *object, GDBusMethodInvocation *call, const char *text, gpointer data)
+{
+    return let_owner_do(data, call, run_verb);
+}
+
+static gboolean
+on_verb_of_texts(VmfDbusDisk1 *object, GDBusMethodInvocation *call, const char *first,
+                 const char *second, gpointer data)
+{
+    return let_owner_do(data, call, run_verb);
+}
+
+static gboolean
+on_open_gate(VmfDbusDisk1 *object, GDBusMethodInvocation *call, guint64 epoch, gpointer data)
+{
+    return let_owner_do(data, call, run_verb);
 }
 
 static gboolean
 on_claim(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GVariant *expected, GVariant *next,
          guint wait_ms, gpointer data)
 {
-    return let_owner_do(data, call, verb_claim);
-}
-
-static gboolean
-on_take(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GVariant *expected, GVariant *next,
-        guint wait_ms, gpointer data)
-{
-    return let_owner_do(data, call, verb_take);
-}
-
-static gboolean
-on_open_gate(VmfDbusDisk1 *object, GDBusMethodInvocation *call, guint64 epoch, gpointer data)
-{
-    return let_owner_do(data, call, verb_open_gate);
-}
-
-static gboolean
-on_release(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GVariant *next, gpointer data)
-{
-    return let_owner_do(data, call, verb_release);
-}
-
-static gboolean
-on_write_file(VmfDbusDisk1 *object, GDBusMethodInvocation *call, const char *name,
-              const char *content, gpointer data)
-{
-    return let_owner_do(data, call, verb_write_file);
-}
-
-static gboolean
-on_read_file(VmfDbusDisk1 *object, GDBusMethodInvocation *call, const char *name, gpointer data)
-{
-    return let_owner_do(data, call, verb_read_file);
+    return let_owner_do(data, call, run_verb);
 }
 
 static gboolean
 on_quit(VmfDbusDisk1 *object, GDBusMethodInvocation *call, gpointer data)
 {
-    return let_owner_do(data, call, verb_quit);
+    return let_owner_do(data, call, run_quit);
+}
+
+static gboolean
+on_open_line(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GUnixFDList *ignored, gpointer data)
+{
+    VmfDiskControl *self = data;
+    GError *error = NULL;
+    int fd = vmf_disk_line_open(&self->lines, &error);
+    if (fd < 0) {
+        g_dbus_method_invocation_take_error(call, error);
+        return TRUE;
+    }
+    g_autoptr(GUnixFDList) fds = g_unix_fd_list_new_from_array(&fd, 1);
+    vmf_dbus_disk1_complete_open_line(object, call, fds, g_variant_new_handle(0));
+    return TRUE;
 }
 
 static gboolean
@@ -456,17 +360,18 @@ connect_verbs(VmfDiskControl *self)
         GCallback handler;
     } verbs[] = {
         {"handle-describe", G_CALLBACK(on_describe)},
-        {"handle-read-record", G_CALLBACK(on_read_record)},
-        {"handle-probe", G_CALLBACK(on_probe)},
+        {"handle-read-record", G_CALLBACK(on_verb)},
+        {"handle-probe", G_CALLBACK(on_verb)},
         {"handle-claim", G_CALLBACK(on_claim)},
-        {"handle-take", G_CALLBACK(on_take)},
+        {"handle-take", G_CALLBACK(on_claim)},
         {"handle-open-gate", G_CALLBACK(on_open_gate)},
-        {"handle-release", G_CALLBACK(on_release)},
+        {"handle-release", G_CALLBACK(on_verb_of_facts)},
+        {"handle-open-line", G_CALLBACK(on_open_line)},
         {"handle-keep-socket", G_CALLBACK(on_keep_socket)},
         {"handle-take-sockets", G_CALLBACK(on_take_sockets)},
         {"handle-drop-socket", G_CALLBACK(on_drop_socket)},
-        {"handle-write-file", G_CALLBACK(on_write_file)},
-        {"handle-read-file", G_CALLBACK(on_read_file)},
+        {"handle-write-file", G_CALLBACK(on_verb_of_texts)},
+        {"handle-read-file", G_CALLBACK(on_verb_of_text)},
         {"handle-quit", G_CALLBACK(on_quit)},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
@@ -493,6 +398,9 @@ vmf_disk_control_new(void (*quit)(void))
        context, so somebody has to run it. */
     vmf_runner_init(&self->control, g_main_context_ref(g_main_context_default()));
     vmf_runner_init(&self->owner, NULL);
+    self->lines = (VmfDiskLines){.context = g_main_context_ref(self->owner.context),
+                                 .done = vmf_disk_control_wake,
+                                 .data = self};
     self->work = add_source(self, &work_funcs, self->owner.context);
     self->tell = add_source(self, &tell_funcs, self->control.context);
     self->skeleton = vmf_dbus_disk1_skeleton_new();
@@ -529,6 +437,7 @@ vmf_disk_control_serve(VmfDiskControl *self, VmfDiskSet *set, const char *socket
         return FALSE;
     }
     self->set = set;
+    self->lines.set = set;
     vmf_runner_start(&self->owner, "owner");
     vmf_runner_start(&self->control, "control");
     vmf_disk_control_wake(self);
@@ -546,6 +455,7 @@ vmf_disk_control_free(VmfDiskControl *self)
     g_source_destroy(self->tell);
     vmf_runner_clear(&self->owner);
     vmf_runner_clear(&self->control);
+    g_main_context_unref(self->lines.context); /* ends the lines */
     for (guint i = 0; i < self->connections->len; i++) {
         GDBusConnection *connection = g_ptr_array_index(self->connections, i);
         g_signal_handlers_disconnect_by_data(connection, self);

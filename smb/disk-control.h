@@ -9,8 +9,9 @@
  * The control socket of a disk process: org.vmferry.Disk1 for vmferryd.
  *
  * Operations. Two threads. "control" speaks D-Bus and answers at once what needs no share. "owner"
- * is the disk set's owner thread: it runs the other verbs one after the other, and between them
- * the set's own work, when that is due, woken, or the session hangs up.
+ * is the disk set's owner thread: it runs the other verbs one after the other, given by "control" or
+ * said on a line (disk-line.h), and between them the set's own work, when that is due, woken, or
+ * the session hangs up.
  *
  * Failure model. A caller that goes away changes nothing: its verb runs to its end. Only root and
  * the process's own user are let in.

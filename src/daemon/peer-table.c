@@ -30,6 +30,8 @@ typedef struct {
     gchar *fqdn;
     GDBusConnection *bus;
     VmfPeer1 *skeleton;
+    guint filter;
+    gboolean exported; /* of the thread that reads */
     gchar *sid;
     gulong on_closed;
     gint closed;    /* atomic */
@@ -376,7 +378,9 @@ session_end(gpointer data)
         vmf_incoming_peer_lost(mine->pdata[i]);
     count_session(table, session->sid, -1);
 
-    g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(session->skeleton));
+    g_dbus_connection_remove_filter(session->bus, session->filter);
+    if (g_dbus_interface_skeleton_get_connection(G_DBUS_INTERFACE_SKELETON(session->skeleton)))
+        g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(session->skeleton));
     g_object_unref(session->skeleton); /* with it go its handlers, and their hold on the session */
     g_signal_handler_disconnect(session->bus, session->on_closed);
     session_release(session);
@@ -423,6 +427,28 @@ connect_verbs(Session *session)
                               g_atomic_rc_box_acquire(session), let_go, G_CONNECT_DEFAULT);
 }
 
+/*
+ * GDBus hands each call to the context in which its object was exported, and from there to a thread
+ * of its own. Exported here, in the thread that reads the messages, before the first of them, a
+ * call does not go by the main loop: one way less in the guest's pause, and no waiting for what the
+ * main loop is doing. (Should GLib read elsewhere one day, it is the main loop again.)
+ */
+static GDBusMessage *
+export_first(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
+{
+    Session *session = data;
+    g_autoptr(GError) error = NULL;
+    if (session->exported)
+        return message;
+    session->exported = TRUE;
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&session->table->lock);
+    if (!session->ended && /* or its skeleton has gone */
+        !g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(session->skeleton), bus,
+                                          VMF_PEER_PATH, &error))
+        g_warning("%s cannot be served: %s", session->fqdn, error->message);
+    return message;
+}
+
 gboolean
 vmf_peer_table_serve(VmfPeerTable *table, VmfChannel *channel, GError **error)
 {
@@ -453,8 +479,8 @@ vmf_peer_table_serve(VmfPeerTable *table, VmfChannel *channel, GError **error)
     session->skeleton = vmf_peer1_skeleton_new();
     gpointer held = g_atomic_rc_box_acquire(session); /* it may end at any time */
     connect_verbs(session);
-    gboolean ok = g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(session->skeleton),
-                                                   session->bus, VMF_PEER_PATH, error);
+    session->filter = g_dbus_connection_add_filter(
+        session->bus, export_first, g_atomic_rc_box_acquire(session), session_release);
     g_dbus_connection_set_exit_on_close(session->bus, FALSE);
     g_mutex_lock(&table->lock); /* session_end() takes it, and then needs to know the handler */
     session->on_closed = g_signal_connect_data(session->bus, "closed", G_CALLBACK(on_closed),
@@ -465,7 +491,7 @@ vmf_peer_table_serve(VmfPeerTable *table, VmfChannel *channel, GError **error)
         on_closed(session->bus, TRUE, NULL, session);
     g_dbus_connection_start_message_processing(session->bus);
     session_release(held);
-    return ok;
+    return TRUE;
 }
 
 void

@@ -369,6 +369,7 @@ vmf_incoming_prepare(VmfIncoming *incoming, gboolean auto_converge, guint64 band
         !vmf_incoming_enter(incoming, VMF_STATE_ALLOCATED, error))
         return vmf_incoming_failed(incoming, error);
     vmf_fault_point("destination.setup.end");
+    vmf_disk_client_open_line(incoming->disks); /* for Grant's Take */
     watch_announce(incoming);
     g_mutex_lock(&incoming->lock);
     incoming->stream = g_strdup(name);

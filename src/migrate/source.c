@@ -87,6 +87,7 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
     if (!vmf_source_enter(source, VMF_STATE_COPYING, error))
         return FALSE;
     vmf_fault_point("source.memory.start");
+    vmf_disk_client_open_line(source->disks); /* for the Release: the guest runs still */
     g_autofree gchar *path = vmf_vm_disks_mig_socket(source->context, source->uuid, "out");
     g_autofree gchar *uri = g_strconcat("unix://", path, NULL);
     source->watch = vmf_copy_watch_start(source->context->host, source->job,

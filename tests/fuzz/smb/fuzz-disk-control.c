@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What comes over the control socket of a disk process, from either side. The first byte picks the
- * message; the rest is the body of its a{sv} as it is on the wire. What is understood says the
- * same when it is written and read again.
+ * What comes over the control socket of a disk process or its lines, from either side. The first
+ * byte picks the message; the rest is the body of its a{sv}, or the datagram, as it is on the wire.
+ * What is understood says the same when it is written and read again.
  */
+#include "smb/disk-order.h"
 #include "smb/disk-wire.h"
 
 #include <string.h>
@@ -65,12 +66,33 @@ check_orders(GVariant *facts)
     vmf_disk_wire_to_times(facts, &times);
 }
 
+static void
+check_datagram(GBytes *bytes)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree gchar *verb = NULL;
+    g_autoptr(GVariant) parameters = NULL;
+    gboolean ok = vmf_disk_order_decode(bytes, &verb, &parameters, &error);
+    g_assert_true(ok == (error == NULL));
+    if (ok) {
+        g_autoptr(GBytes) again = vmf_disk_order_encode(verb, parameters, NULL);
+        g_assert_true(g_bytes_equal(again, bytes));
+    }
+    g_clear_error(&error);
+    g_autoptr(GVariant) results = vmf_disk_answer_decode(bytes, "(a{sv})", &error);
+    g_assert_true((results == NULL) == (error != NULL));
+}
+
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
     if (size == 0)
         return 0;
     g_autoptr(GBytes) body = g_bytes_new(data + 1, size - 1);
+    if (data[0] >= 0xf0) {
+        check_datagram(body);
+        return 0;
+    }
     g_autoptr(GVariant)
         facts = g_variant_ref_sink(g_variant_new_from_bytes(G_VARIANT_TYPE_VARDICT, body, FALSE));
     if (data[0] % 3 == 0)

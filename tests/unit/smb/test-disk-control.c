@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/disk-client.h"
 #include "smb/disk-control.h"
+#include "smb/disk-line.h"
+#include "smb/disk-order.h"
 #include "src/base/error.h"
 #include "tests/unit/smb/share-memory.h"
 
+#include <gio/gunixfdlist.h>
 #include <glib/gstdio.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -318,6 +321,114 @@ test_quit(void)
     lab_clear(&lab);
 }
 
+/* --- lines --- */
+
+static int
+open_line(const Lab *lab, GError **error)
+{
+    g_autoptr(GUnixFDList) fds = NULL;
+    g_autoptr(GVariant) reply = g_dbus_connection_call_with_unix_fd_list_sync(
+        vmf_disk_client_connection(lab->client), NULL, VMF_DISK_OBJECT_PATH, VMF_DISK_INTERFACE,
+        "OpenLine", NULL, G_VARIANT_TYPE("(h)"), G_DBUS_CALL_FLAGS_NONE, 5000, NULL, &fds, NULL,
+        error);
+    return reply != NULL ? g_unix_fd_list_get(fds, 0, error) : -1;
+}
+
+/* The handover's orders, said on a line: the same results and the same errors. */
+static void
+test_line(void)
+{
+    Lab lab = lab_new();
+    g_autoptr(GError) error = NULL;
+    const VmfOwnerExpect me = {SID, 1}, stranger = {"S-1-5-21-1-2-3-9", 7};
+    const VmfOwnerNext next = {
+        .epoch = 2, .state = VMF_OWNER_RUNNING, .migration_id = "m2", .reason = "moved"};
+    const VmfOwnerNext eighth = {
+        .epoch = 8, .state = VMF_OWNER_RUNNING, .migration_id = "m2", .reason = "moved"};
+    VmfDiskTimes times = {0};
+    vmf_disk_client_open_line(lab.client);
+    vmf_disk_client_open_line(lab.client); /* once */
+    claim_and_open(&lab);
+    g_assert_true(vmf_disk_client_release(lab.client, NULL, &times, &error));
+    g_assert_no_error(error);
+    g_autoptr(VmfDiskState) released = vmf_disk_client_describe(lab.client, &error);
+    g_assert_false(released->held);
+    g_assert_false(vmf_disk_client_take(lab.client, &stranger, &eighth, 0, &times, &error));
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_BUSY);
+    g_assert_nonnull(strstr(error->message, "expected was"));
+    g_clear_error(&error);
+    g_assert_true(vmf_disk_client_take(lab.client, &me, &next, 0, &times, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(times.open_us + times.record_us, >, 0);
+    g_autoptr(VmfDiskState) state = vmf_disk_client_describe(lab.client, &error);
+    g_assert_cmpint(state->gate, ==, VMF_GATE_OPEN);
+    g_assert_cmpuint(state->epoch, ==, 2);
+    lab_clear(&lab);
+}
+
+static void
+expect_refusal(int line, const void *datagram, gsize size)
+{
+    guint8 room[VMF_DISK_ORDER_MAX];
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(send(line, datagram, size, 0), ==, size);
+    gssize got = recv(line, room, sizeof room, 0);
+    g_assert_cmpint(got, >, 0);
+    g_autoptr(GBytes) answer = g_bytes_new(room, (gsize)got);
+    g_assert_null(vmf_disk_answer_decode(answer, "(a{sv})", &error));
+    g_dbus_error_strip_remote_error(error);
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
+}
+
+/* What is no order, what is none for a line, what is too large, and too many of them. */
+static void
+test_line_hostile(void)
+{
+    Lab lab = lab_new();
+    g_autoptr(GError) error = NULL;
+    int line = open_line(&lab, &error);
+    g_assert_no_error(error);
+    expect_refusal(line, "?", 1);
+    g_autoptr(GBytes) quit = vmf_disk_order_encode("Quit", g_variant_new("()"), NULL);
+    g_autoptr(GBytes) wrong = vmf_disk_order_encode("Release", g_variant_new("(s)", "now"), NULL);
+    for (gsize cut = 1; cut <= g_bytes_get_size(wrong); cut++)
+        expect_refusal(line, g_bytes_get_data(wrong, NULL), cut);
+    expect_refusal(line, g_bytes_get_data(quit, NULL), g_bytes_get_size(quit));
+    g_autofree guint8 *large = g_malloc0(VMF_DISK_ORDER_MAX + 1);
+    g_assert_cmpint(send(line, large, VMF_DISK_ORDER_MAX + 1, 0), ==, VMF_DISK_ORDER_MAX + 1);
+    g_assert_cmpint(recv(line, large, 1, 0), ==, 0); /* hung up */
+    close(line);
+
+    int lines[VMF_DISK_LINES_MAX];
+    for (guint i = 0; i < VMF_DISK_LINES_MAX; i++)
+        g_assert_cmpint(lines[i] = open_line(&lab, &error), >=, 0);
+    g_assert_cmpint(open_line(&lab, &error), <, 0);
+    g_dbus_error_strip_remote_error(error);
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_BUSY);
+    vmf_disk_client_open_line(lab.client); /* there is none: by D-Bus then */
+    claim_and_open(&lab);
+    for (guint i = 0; i < VMF_DISK_LINES_MAX; i++)
+        close(lines[i]);
+    lab_clear(&lab);
+}
+
+/* The process is gone: who has asked on the line is told as by D-Bus, and the connection knows. */
+static void
+test_line_lost(void)
+{
+    Lab lab = lab_new();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GMainContext) context = g_main_context_new();
+    g_main_context_push_thread_default(context);
+    vmf_disk_client_open_line(lab.client);
+    claim_and_open(&lab);
+    vmf_disk_control_free(g_steal_pointer(&lab.control));
+    g_assert_false(vmf_disk_client_release(lab.client, NULL, NULL, &error));
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE);
+    g_main_context_pop_thread_default(context);
+    lab_clear(&lab);
+}
+
 /* Claims from several clients at once: one after the other, so one wins. */
 typedef struct {
     const Lab *lab;
@@ -382,6 +493,9 @@ main(int argc, char **argv)
     g_test_add_func("/disk-control/sockets/kept", test_kept_sockets);
     g_test_add_func("/disk-control/signal/loss-and-healing", test_signal_and_healing);
     g_test_add_func("/disk-control/quit/called", test_quit);
+    g_test_add_func("/disk-control/line/orders", test_line);
+    g_test_add_func("/disk-control/line/hostile", test_line_hostile);
+    g_test_add_func("/disk-control/line/lost", test_line_lost);
     g_test_add_func("/disk-control/claims/one-wins", test_racing_claims);
     return g_test_run();
 }
