@@ -11,6 +11,9 @@
 #include "src/vm/cookie.h"
 #include "src/vm/domain-edit.h"
 
+/* For each answer of the destination: a share and libvirt there may take their time, a peer may not. */
+#define SETUP_PATIENCE_S 180
+
 /*
  * The first stage of a move: what is moved, where to, may it, and room for it there. Nothing has
  * changed when it fails.
@@ -288,7 +291,14 @@ may_move(VmfSource *source, GError **error)
          vmf_check_compare(source->check, result, source->options->plan, &why)))
         return TRUE;
     g_clear_error(error);
-    g_propagate_error(error, g_steal_pointer(&why));
+    if (vmf_peer_link_is_lost(source->peer)) /* not each check that it left open */
+        g_set_error(
+            error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
+            "the connection to vmferryd on %s was lost while the move was prepared; nothing "
+            "has moved; look there why it ended, and try again",
+            source->to);
+    else
+        g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }
 
@@ -302,6 +312,8 @@ reach_destination(VmfSource *source, GError **error)
     if (!find_disks(source, error))
         return FALSE;
     source->peer = vmf_peer_link_open(source->context, source->to, error);
+    if (source->peer)
+        vmf_peer_link_set_patience(source->peer, SETUP_PATIENCE_S);
     source->qemu = source->peer ? vmf_qemu_process_find(NULL, source->name, source->uuid, error)
                                 : NULL;
     if (source->qemu == NULL)
