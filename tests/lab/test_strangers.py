@@ -133,7 +133,7 @@ def test_abuses(hv1, stranger, door):
 
 
 def test_plain_user(lab, stranger, door):
-    """alice goes the whole way, and is told that she is no host"""
+    """alice goes the whole way, and is refused; the log says that she is no host"""
     bring_tool(lab, stranger)
     mark = door.mark()
     said = stranger.run(INSIDE, "--as=alice", f"--ccache={CACHE}", "--no-judge", "connect", "hv2.lab.test",
