@@ -17,6 +17,8 @@ lab_packages() {
         # hv*
         libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils
         qemu-block-extra dbus polkitd libvirt-glib-1.0-0 libjson-glib-1.0-0 libsqlite3-0 nbdkit libnbd-bin
+        # to run a host's unit as it is installed
+        systemd
         # to look at it
         tini iproute2 procps strace gdb-minimal libasan8 libubsan1 fio smbnetfs jq ca-certificates
     )
