@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/probe-process.h"
 
+#include "smb/probe-kept.h"
 #include "smb/share-probe-wire.h"
 #include "smb/unprivileged.h"
 #include "src/base/error.h"
@@ -10,25 +11,11 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define DEFAULT_RUN_DIR "/run/vmferry"
-
-static int
-request_file(GVariant *request, GError **error)
-{
-    int fd = memfd_create("share-probe", MFD_CLOEXEC);
-    if (fd >= 0 && vmf_probe_write(fd, request, error) && lseek(fd, 0, SEEK_SET) == 0)
-        return fd;
-    if (error != NULL && *error == NULL)
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "vmferry-share-probe: no request: %s",
-                    g_strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
 
 /* Ends the process if it has not ended, and waits for it. Returns: why it gave no answer. */
 static gchar *
@@ -44,12 +31,21 @@ end_process(GPid child, gboolean kill_it)
     return g_strdup_printf("it ended with status %d", WEXITSTATUS(status));
 }
 
+/* @control: -1: it ends after the answer; else it is kept with it. Takes @control. */
 static GVariant *
-talk(GPid child, const VmfProbeCall *call, int out, gint64 deadline_us, GError **error)
+talk(const VmfShareProbe *probe, const VmfProbeCall *call, GPid child, int out, int control,
+     GError **error)
 {
+    gint64 since_us = g_get_monotonic_time();
     g_autoptr(GError) cause = NULL;
-    GVariant *answer = vmf_probe_read(out, call->answer_type, call->answer_max, deadline_us,
-                                      &cause);
+    GVariant *answer = vmf_probe_read(out, call->answer_type, call->answer_max,
+                                      since_us + (gint64)call->timeout_ms * 1000, &cause);
+    if (answer != NULL && control >= 0) {
+        vmf_probe_kept_put(vmf_probe_kept_new(probe, child, control, since_us));
+        return answer;
+    }
+    if (control >= 0)
+        close(control);
     g_autofree gchar *end = end_process(child, answer == NULL);
     if (answer == NULL && cause != NULL)
         g_set_error(error, VMF_ERROR, cause->code, "%s%s%s", cause->message,
@@ -58,31 +54,52 @@ talk(GPid child, const VmfProbeCall *call, int out, gint64 deadline_us, GError *
     return answer;
 }
 
+/* @control: the process's end; -1: it is not kept */
+static gboolean
+start(const VmfShareProbe *probe, const VmfProbeCall *call, const char *run_dir, const char *folder,
+      int control, GPid *child, int *out, GError **error)
+{
+    g_auto(GStrv) environment = vmf_unprivileged_environment(probe->ccache, run_dir);
+    VmfUnprivileged user = {probe->run_uid, probe->run_gid};
+    const char *mode = call->keep ? VMF_PROBE_MODE_STAY : call->mode;
+    const char *argv[] = {probe->program != NULL ? probe->program : VMF_SHARE_PROBE, folder, mode,
+                          NULL};
+    const gint sources[] = {control}, targets[] = {VMF_PROBE_CONTROL_FD};
+    g_autoptr(GError) cause = NULL;
+    int in = vmf_probe_request_file(call->request, error);
+    if (in < 0)
+        return FALSE;
+    gboolean started = g_spawn_async_with_pipes_and_fds(
+        "/", argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD,
+        vmf_unprivileged_become, &user, in, -1, -1, sources, targets, control >= 0 ? 1 : 0, child,
+        NULL, out, NULL, &cause);
+    close(in);
+    if (!started)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "'%s' cannot be started: %s", argv[0],
+                    cause->message);
+    return started;
+}
+
 static GVariant *
 run_in(const VmfShareProbe *probe, const VmfProbeCall *call, const char *run_dir,
        const char *folder, GError **error)
 {
-    gint64 deadline_us = g_get_monotonic_time() + (gint64)call->timeout_ms * 1000;
-    g_auto(GStrv) environment = vmf_unprivileged_environment(probe->ccache, run_dir);
-    VmfUnprivileged user = {probe->run_uid, probe->run_gid};
-    const char *argv[] = {probe->program != NULL ? probe->program : VMF_SHARE_PROBE, folder,
-                          call->mode, NULL};
-    g_autoptr(GError) cause = NULL;
-    GPid child;
-    int out = -1, in = request_file(call->request, error);
-    if (in < 0)
-        return NULL;
-    gboolean started = g_spawn_async_with_pipes_and_fds(
-        "/", argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD,
-        vmf_unprivileged_become, &user, in, -1, -1, NULL, NULL, 0, &child, NULL, &out, NULL,
-        &cause);
-    close(in);
-    if (!started) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "'%s' cannot be started: %s", argv[0],
-                    cause->message);
+    int ends[2] = {-1, -1}, out = -1;
+    GPid child = 0;
+    if (call->keep && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "vmferry-share-probe: no socket: %s",
+                    g_strerror(errno));
         return NULL;
     }
-    GVariant *answer = talk(child, call, out, deadline_us, error);
+    gboolean started = start(probe, call, run_dir, folder, ends[1], &child, &out, error);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (!started) {
+        if (ends[0] >= 0)
+            close(ends[0]);
+        return NULL;
+    }
+    GVariant *answer = talk(probe, call, child, out, ends[0], error);
     close(out);
     return answer;
 }

@@ -4,7 +4,8 @@
 #include "smb/share-probe.h"
 
 /*
- * `vmferry-share-probe` as a process: one question in, one answer out, then it has ended.
+ * `vmferry-share-probe` as a process: one question in, one answer out, then it has ended,
+ * or is kept for the next.
  *
  * It is the disk process's user, without a way back, in an empty environment, with a folder of its
  * own below the run directory, which is removed. Whatever it answers is of the type asked for and
@@ -14,6 +15,7 @@
 /**
  * VmfProbeCall - one question
  * @mode:        NULL: what a VM's files are like (share-probe.h); "find": share-find.h
+ * @keep:        with @mode NULL: it may stay for the next question (probe-kept.h)
  * @answer_type: of the GVariant, as a string
  * @answer_max:  bytes
  */
@@ -23,6 +25,7 @@ typedef struct {
     const char *answer_type;
     gsize answer_max;
     guint timeout_ms;
+    gboolean keep;
 } VmfProbeCall;
 
 /**

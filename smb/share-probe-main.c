@@ -27,6 +27,9 @@
  * (smbc-context.h). No errno of libsmbclient tells why a connection failed, but its call with a new
  * connection tells that one came about (facts.md), so "connected" is known and not guessed.
  *
+ * Started with "stay" it answers further questions, each put to the server anew over the same
+ * sessions, until the socket they come from has ended (probe-kept.h).
+ *
  * Failure model. It holds nothing and changes nothing: it may be killed at any instant.
  */
 
@@ -55,9 +58,10 @@ typedef struct {
 typedef struct {
     SMBCCTX *context;
     smbc_add_cached_srv_fn add_server;
-    gboolean connected; /* since it was last cleared, to a share other than IPC$ */
-    GPtrArray *shares;  /* of Share, in order of their first file */
-    GHashTable *names;  /* what servers call a SID (descriptor-names.h) */
+    gboolean connected;  /* since it was last cleared, to a share other than IPC$ */
+    GHashTable *reached; /* "//server/share" that it has been connected to */
+    GPtrArray *shares;   /* of Share, in order of their first file */
+    GHashTable *names;   /* what servers call a SID (descriptor-names.h) */
 } Probe;
 
 static int
@@ -124,8 +128,13 @@ connect_share(Probe *probe, Share *share, const File *file)
         vmf_fact_set(&share->fact->reason, error->message);
         return;
     }
-    probe->connected = FALSE;
+    gchar *name = g_strdup_printf("//%s/%s", file->server, file->share);
+    /* of a question before: if it is lost meanwhile, each file says so */
+    probe->connected = g_hash_table_contains(probe->reached, name);
     int code = look_at(probe->context, file->url, &facts);
+    if (probe->connected)
+        g_hash_table_add(probe->reached, g_steal_pointer(&name));
+    g_free(name);
     share->usable = share->fact->smb3 = probe->connected;
     if (!probe->connected)
         explain_no_connection(share->fact, code);
@@ -496,21 +505,57 @@ find_all(const char *folder, int out, GError **error)
     return vmf_probe_write(out, answer, error);
 }
 
-static gboolean
-probe_all(const char *folder, int out, GError **error)
+static void
+free_share(gpointer data)
 {
-    Probe probe = {.shares = g_ptr_array_new(), .names = vmf_descriptor_names_new()};
+    Share *share = data;
+    vmf_fact_share_free(share->fact);
+    g_free(share);
+}
+
+/* One question, and with the first one the beginning. */
+static gboolean
+answer_one(Probe *probe, const char *folder, int in, int out, GError **error)
+{
+    gboolean ask_clear, first = probe->context == NULL;
     g_autoptr(GVariant)
-        request = vmf_probe_read(STDIN_FILENO, VMF_PROBE_REQUEST, VMF_PROBE_REQUEST_MAX, 0, error);
+        request = vmf_probe_read(in, VMF_PROBE_REQUEST, VMF_PROBE_REQUEST_MAX, 0, error);
     if (request == NULL)
         return FALSE;
-    gboolean ask_clear;
     g_variant_get_child(request, 1, "b", &ask_clear);
-    int clear = ask_clear ? start_child(request, folder, out) : NOT_ASKED;
-    if (!begin(&probe, folder, error))
+    if (ask_clear && !first) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL,
+                    "whether a share wants encryption is asked before all else");
         return FALSE;
-    g_autoptr(GVariant) answer = answer_all(&probe, request, clear);
+    }
+    int clear = ask_clear ? start_child(request, folder, out) : NOT_ASKED;
+    if (first && !begin(probe, folder, error))
+        return FALSE;
+    probe->shares = g_ptr_array_new_with_free_func(free_share);
+    probe->names = vmf_descriptor_names_new();
+    g_autoptr(GVariant) answer = answer_all(probe, request, clear);
+    g_clear_pointer(&probe->shares, g_ptr_array_unref);
+    g_clear_pointer(&probe->names, g_hash_table_unref);
+    if (clear >= 0)
+        close(clear);
     return vmf_probe_write(out, answer, error);
+}
+
+/* @stay: then goes on until nobody can ask any more */
+static gboolean
+probe_all(const char *folder, int out, gboolean stay, GError **error)
+{
+    Probe probe = {.reached = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
+    int in = STDIN_FILENO;
+    for (;;) {
+        gboolean answered = answer_one(&probe, folder, in, out, error);
+        close(in);
+        close(out);
+        if (!answered || !stay)
+            return answered;
+        if (!vmf_probe_take(VMF_PROBE_CONTROL_FD, &in, &out))
+            return TRUE;
+    }
 }
 
 int
@@ -518,15 +563,20 @@ main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
     /* libsmbclient talks on standard output: the answer has a descriptor of its own. */
-    int out = dup(STDOUT_FILENO);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    gboolean find = argc == 3 && strcmp(argv[2], "find") == 0;
-    if (argc != 2 && !find) {
-        fprintf(stderr, "usage: vmferry-share-probe FOLDER [find]: started by vmferryd\n");
+    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, VMF_PROBE_CONTROL_FD + 1);
+    const char *mode = argc == 3 ? argv[2] : "";
+    gboolean find = strcmp(mode, "find") == 0, stay = strcmp(mode, VMF_PROBE_MODE_STAY) == 0;
+    if (argc != 2 && !find && !stay) {
+        fprintf(stderr, "usage: vmferry-share-probe FOLDER [find | stay]: started by vmferryd\n");
         return 2;
     }
+    /* Who stays outlives the thread that started it, and ends with its control socket. */
+    if (stay)
+        signal(SIGCHLD, SIG_IGN); /* nobody asks how the child has ended */
+    else
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
-        !(find ? find_all : probe_all)(argv[1], out, &error)) {
+        !(find ? find_all(argv[1], out, &error) : probe_all(argv[1], out, stay, &error))) {
         fprintf(stderr, "vmferry-share-probe: %s\n",
                 error != NULL ? error->message : g_strerror(errno));
         return 1;

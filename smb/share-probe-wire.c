@@ -5,6 +5,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static GVariant *
@@ -82,5 +85,68 @@ vmf_probe_write(int fd, GVariant *value, GError **error)
         at += done;
         left -= (gsize)done;
     }
+    return TRUE;
+}
+
+int
+vmf_probe_request_file(GVariant *request, GError **error)
+{
+    int fd = memfd_create("share-probe", MFD_CLOEXEC);
+    if (fd >= 0 && vmf_probe_write(fd, request, error) && lseek(fd, 0, SEEK_SET) == 0)
+        return fd;
+    if (error != NULL && *error == NULL)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "vmferry-share-probe: no request: %s",
+                    g_strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* ---- further questions ---- */
+
+typedef union {
+    char bytes[CMSG_SPACE(2 * sizeof(int))];
+    struct cmsghdr align;
+} Passed;
+
+gboolean
+vmf_probe_pass(int control, int in, int out)
+{
+    const int fds[2] = {in, out};
+    char mark = '?';
+    Passed passed = {.bytes = ""};
+    struct iovec data = {&mark, 1};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = passed.bytes,
+                             .msg_controllen = sizeof passed.bytes};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof fds);
+    memcpy(CMSG_DATA(head), fds, sizeof fds);
+    return sendmsg(control, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
+gboolean
+vmf_probe_take(int control, int *in, int *out)
+{
+    int fds[2];
+    char mark;
+    Passed passed = {.bytes = ""};
+    struct iovec data = {&mark, 1};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = passed.bytes,
+                             .msg_controllen = sizeof passed.bytes};
+    ssize_t got;
+    while ((got = recvmsg(control, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+        continue;
+    struct cmsghdr *head = got == 1 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (head == NULL || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof fds))
+        return FALSE;
+    memcpy(fds, CMSG_DATA(head), sizeof fds);
+    *in = fds[0];
+    *out = fds[1];
     return TRUE;
 }

@@ -20,6 +20,7 @@
 #define VMF_PROBE_REQUEST      "(sba(ssssbs))"
 #define VMF_PROBE_REQUEST_ITER "(&sba(ssssbs))" /* for g_variant_get() */
 #define VMF_PROBE_ANSWER       "(aa{sv}a(sa{sv})a{sv})"
+#define VMF_PROBE_MODE_STAY    "stay" /* see vmf_probe_pass() */
 #define VMF_PROBE_LIST_READ    "read"
 #define VMF_PROBE_LIST_DENIED  "denied"
 #define VMF_PROBE_REQUEST_MAX  ((gsize)1024 * 1024)
@@ -36,3 +37,19 @@ GVariant *vmf_probe_read(int fd, const char *type, gsize max, gint64 deadline_us
 
 /** vmf_probe_write() - Returns: %FALSE with VMF_ERROR_INTERNAL */
 gboolean vmf_probe_write(int fd, GVariant *value, GError **error);
+
+/** vmf_probe_request_file() - Returns: a descriptor that reads @request; -1 with VMF_ERROR_INTERNAL */
+int vmf_probe_request_file(GVariant *request, GError **error);
+
+/*
+ * A further question for a process that stays (probe-kept.h): over a socket pair, whose other end it
+ * has as %VMF_PROBE_CONTROL_FD, go two descriptors: what its first question had as standard input and
+ * output. The end of the socket is the end of the process.
+ */
+#define VMF_PROBE_CONTROL_FD 3
+
+/** vmf_probe_pass() - Does not wait. Returns: %FALSE: nobody is there */
+gboolean vmf_probe_pass(int control, int in, int out);
+
+/** vmf_probe_take() - Waits. Returns: %FALSE: there will be none; else both descriptors are the caller's */
+gboolean vmf_probe_take(int control, int *in, int *out);

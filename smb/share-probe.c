@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/share-probe.h"
 
+#include "smb/probe-kept.h"
 #include "smb/probe-memory.h"
 #include "smb/probe-process.h"
 #include "smb/share-probe-wire.h"
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #define DEFAULT_TIMEOUT_MS 12000 /* less than a D-Bus call waits for an answer */
+#define KEPT_SHARE         4 /* the part of it that a kept process has: then a fresh one is asked */
 
 /* ---- what is asked ---- */
 
@@ -213,25 +215,89 @@ complete_shares(const VmfFactVm *vm, const char *why, VmfFactView *view)
     }
 }
 
-static GVariant *
-ask(const VmfShareProbe *probe, GVariant *request, GError **error)
+static VmfProbeCall
+call_of(const VmfShareProbe *probe, GVariant *request)
 {
-    VmfProbeCall call = {
+    return (VmfProbeCall){
         .request = request,
         .answer_type = VMF_PROBE_ANSWER,
         .answer_max = VMF_PROBE_ANSWER_MAX,
         .timeout_ms = probe->timeout_ms != 0 ? probe->timeout_ms : DEFAULT_TIMEOUT_MS,
+        .keep = probe->brief,
     };
-    return vmf_probe_process_run(probe, &call, error);
 }
+
+/* ---- a process that is there from the move before ---- */
+
+static gboolean
+went_well(const VmfFactProbe *probe)
+{
+    gboolean write_ok = probe->write == VMF_FACT_ANSWER_OK ||
+                        probe->write == VMF_FACT_ANSWER_HELD ||
+                        probe->write == VMF_FACT_ANSWER_NOT_TRIED;
+    return probe->allowed && probe->reason[0] == '\0' && probe->problem[0] == '\0' &&
+           probe->read == VMF_FACT_ANSWER_OK && write_ok &&
+           (!probe->folder || probe->descriptor_problem[0] == '\0');
+}
+
+static gboolean
+all_well(const VmfFactView *view)
+{
+    gboolean well = view->owner.reason[0] == '\0';
+    for (guint i = 0; i < view->shares->len; i++)
+        well = well && ((const VmfFactShare *)view->shares->pdata[i])->smb3;
+    for (guint i = 0; i < view->probes->len; i++)
+        well = well && went_well(view->probes->pdata[i]);
+    return well;
+}
+
+static void
+swap(VmfFactView *a, VmfFactView *b)
+{
+    VmfFactView before = *a;
+    a->shares = b->shares;
+    a->probes = b->probes;
+    a->owner = b->owner;
+    b->shares = before.shares;
+    b->probes = before.probes;
+    b->owner = before.owner;
+}
+
+/* Returns: FALSE: nothing is known yet; a fresh process is to be asked */
+static gboolean
+ask_kept(const VmfShareProbe *probe, const VmfLocalPolicy *policy, const VmfFactVm *vm,
+         VmfFactView *view)
+{
+    gboolean ask_clear = TRUE;
+    g_autoptr(VmfFactView) seen = vmf_fact_view_new();
+    g_autoptr(GVariant) request = make_request(probe, policy, vm, seen->probes);
+    if (request)
+        g_variant_get_child(request, 1, "b", &ask_clear);
+    if (ask_clear) /* takes another configuration of libsmbclient, which is a process's */
+        return FALSE;
+    VmfProbeCall call = call_of(probe, request);
+    call.timeout_ms /= KEPT_SHARE;
+    g_autoptr(GVariant) answer = vmf_probe_kept_ask(probe, &call);
+    if (answer == NULL || !take_answer(answer, seen, NULL) || !all_well(seen))
+        return FALSE;
+    swap(view, seen);
+    return TRUE;
+}
+
+/* ---- the whole ---- */
 
 void
 vmf_share_probe_run(const VmfShareProbe *probe, const VmfLocalPolicy *policy, const VmfFactVm *vm,
                     VmfFactView *view)
 {
+    if (probe->brief && ask_kept(probe, policy, vm, view))
+        return;
     g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) request = make_request(probe, policy, vm, view->probes);
-    g_autoptr(GVariant) answer = request != NULL ? ask(probe, request, &error) : NULL;
+    g_autoptr(GVariant) request = make_request(probe, policy, vm, view->probes), answer = NULL;
+    if (request) {
+        VmfProbeCall call = call_of(probe, request);
+        answer = vmf_probe_process_run(probe, &call, &error);
+    }
     if (request == NULL)
         vmf_fact_set(&view->owner.reason, "no file of the VM is on a share that may be asked");
     else if (answer == NULL || !take_answer(answer, view, &error))

@@ -10,7 +10,8 @@
  * What this host's computer account sees of a VM's files on their shares.
  *
  * Operations. `vmferry-share-probe` is started for one VM, as the disk process's user and with its
- * ticket cache; it opens SMB sessions of its own, asks, answers and ends. Its requests are those of
+ * ticket cache; it opens SMB sessions of its own, asks, answers and ends, or stays for the next move's
+ * question (probe-kept.h). Its requests are those of
  * vmf_share_probe_ask() on its standard input, its answer comes on standard output (share-probe-wire.h).
  * It changes nothing on a share: each file is opened as it would be for use and closed at once. For
  * that instant a file that nobody holds is held deny-write, as vmf_disk_client_probe() does.

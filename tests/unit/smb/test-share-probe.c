@@ -3,12 +3,18 @@
  * vmferryd's side of the share probe, with programs in its place that misbehave: whatever they do,
  * every file gets its facts or the reason why there are none. The real one is asked in tests/lab.
  */
+#include "smb/probe-kept.h"
 #include "smb/share-probe.h"
 #include "smb/share-probe-wire.h"
 #include "src/base/error.h"
 
 #include <glib/gstdio.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 typedef struct {
@@ -223,11 +229,9 @@ test_request(Fixture *f, gconstpointer unused)
 
 /* Answers each file with @stamp, and with @descriptor; the share refuses who offers no encryption. */
 static void
-answer(Fixture *f, const char *stamp, const char *descriptor)
+write_answer(Fixture *f, const char *path, const char *stamp, const char *descriptor)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree gchar *path = g_build_filename(f->folder, "answer", NULL);
-    g_autofree gchar *script = g_strdup_printf("cat '%s'; rm '%s'", path, path);
     g_autoptr(VmfFactShare) share = vmf_fact_share_new();
     g_autoptr(VmfFactOwner) owner = vmf_fact_owner_new();
     GVariantBuilder shares, probes;
@@ -243,6 +247,7 @@ answer(Fixture *f, const char *stamp, const char *descriptor)
         g_autoptr(VmfFactProbe) probe = vmf_fact_probe_new();
         vmf_fact_set(&probe->url, file->url);
         probe->read = VMF_FACT_ANSWER_OK;
+        probe->folder = file->role == VMF_FACT_ROLE_FOLDER;
         vmf_fact_set(&probe->descriptor, descriptor);
         g_variant_builder_add(&probes, "(s@a{sv})", stamp, vmf_fact_probe_to_variant(probe));
     }
@@ -250,6 +255,14 @@ answer(Fixture *f, const char *stamp, const char *descriptor)
         "(aa{sv}a(sa{sv})@a{sv})", &shares, &probes, vmf_fact_owner_to_variant(owner)));
     g_assert_true(g_file_set_contents(path, g_variant_get_data(whole),
                                       (gssize)g_variant_get_size(whole), &error));
+}
+
+static void
+answer(Fixture *f, const char *stamp, const char *descriptor)
+{
+    g_autofree gchar *path = g_build_filename(f->folder, "answer", NULL);
+    g_autofree gchar *script = g_strdup_printf("cat '%s'; rm '%s'", path, path);
+    write_answer(f, path, stamp, descriptor);
     vmf_fact_view_free(f->view);
     f->view = vmf_fact_view_new();
     run(f, script, 10000);
@@ -282,6 +295,130 @@ test_brief(Fixture *f, gconstpointer unused)
     assert_reason(nth(f, 2)->descriptor_problem, "changed just now");
 }
 
+/* ---- a process that stays ---- */
+
+/* In the program's place: answers its first question, and what it is passed as @rest says. */
+static void
+run_staying(Fixture *f, const char *answer, const char *rest)
+{
+    g_autofree gchar *script = g_strdup_printf(
+        "[ \"$2\" = stay ] || exit 9\necho x >> '%s/starts'\ncat '%s'\nexec >&-\n%s", f->folder,
+        answer, rest);
+    vmf_fact_view_free(f->view);
+    f->view = vmf_fact_view_new();
+    run(f, script, 8000);
+}
+
+static gsize
+starts(const Fixture *f)
+{
+    g_autofree gchar *path = g_build_filename(f->folder, "starts", NULL);
+    g_autofree gchar *text = NULL;
+    gsize size = 0;
+    g_assert_true(g_file_get_contents(path, &text, &size, NULL));
+    return size / 2;
+}
+
+/* Whoever stays and is of no use is not asked twice, and costs no question its answer. */
+static void
+test_kept_useless(Fixture *f, gconstpointer unused)
+{
+    static const char *const rests[] = {"exit 0", "kill -9 $$", "exec sleep 60",
+                                        "read x <&3; exit 1"};
+    g_autofree gchar *path = g_build_filename(f->folder, "answers", NULL);
+    g_autofree gchar *log = g_build_filename(f->folder, "starts", NULL);
+    add_three(f);
+    f->brief = FALSE;
+    answer(f, "7:1.000000002",
+           "REVISION:1,OWNER:S-1-1-0"); /* what a brief question needs not ask */
+    f->brief = TRUE;
+    write_answer(f, path, "7:1.000000002", "");
+    for (gsize i = 0; i < G_N_ELEMENTS(rests); i++) {
+        run_staying(f, path, rests[i]);
+        g_assert_cmpuint(starts(f), ==, i + 1);
+        g_assert_cmpstr(nth(f, 0)->reason, ==, "");
+        g_assert_cmpint(nth(f, 0)->read, ==, VMF_FACT_ANSWER_OK);
+        g_assert_cmpuint(f->view->probes->len, ==, 3);
+        g_assert_cmpuint(f->view->shares->len, ==, 1);
+    }
+    g_remove(path);
+    g_remove(log);
+}
+
+/* A process to be ended. */
+static pid_t
+fork_nothing(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pause();
+        _exit(0);
+    }
+    return pid;
+}
+
+/* One that answers from then on, whatever the file holds: see below for its other end. */
+static gpointer
+serve(gpointer data)
+{
+    const gchar *const *what = data;
+    int control = atoi(what[0]), in, out;
+    while (vmf_probe_take(control, &in, &out)) {
+        g_autofree gchar *bytes = NULL;
+        gsize size = 0;
+        if (g_file_get_contents(what[1], &bytes, &size, NULL))
+            g_assert_cmpint(write(out, bytes, size), ==, (gssize)size);
+        close(in);
+        close(out);
+    }
+    close(control);
+    return NULL;
+}
+
+/* A good answer of a kept one is taken; a bad one makes the question anew. */
+static void
+test_kept_asked(Fixture *f, gconstpointer unused)
+{
+    g_autofree gchar *path = g_build_filename(f->folder, "answers", NULL);
+    g_autofree gchar *log = g_build_filename(f->folder, "starts", NULL);
+    int ends[2];
+    pid_t first = fork_nothing(), second = fork_nothing(); /* without the sockets */
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
+    g_autofree gchar *number = g_strdup_printf("%d", ends[1]);
+    const gchar *what[] = {number, path};
+    g_autoptr(GThread) server = g_thread_new("serve", serve, what);
+    const VmfShareProbe probe = {
+        .program = f->program, .run_dir = f->folder, .run_uid = getuid(), .run_gid = getgid()};
+    add_three(f);
+    f->brief = FALSE;
+    answer(f, "7:1.000000002", "REVISION:1,OWNER:S-1-1-0");
+    f->brief = TRUE;
+    write_answer(f, path, "7:1.000000002", "");
+    vmf_probe_kept_put(vmf_probe_kept_new(&probe, first, ends[0], g_get_monotonic_time()));
+    run_staying(f, "/dev/null", "exit 0");
+    run_staying(f, "/dev/null", "exit 0");
+    g_assert_false(g_file_test(log, G_FILE_TEST_EXISTS)); /* none was started */
+    g_assert_cmpint(nth(f, 2)->read, ==, VMF_FACT_ANSWER_OK);
+    g_assert_cmpstr(nth(f, 2)->descriptor, ==, "REVISION:1,OWNER:S-1-1-0");
+
+    /* it says that the folder has changed, without its list: not entirely well */
+    write_answer(f, path, "7:9.000000000", "");
+    run_staying(f, "/dev/null", "exit 3");
+    g_assert_cmpuint(starts(f), ==, 1);
+    assert_reason(nth(f, 0)->reason, "it ended without an answer");
+
+    /* another takes its place, whose control socket is none: it is done with */
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    vmf_probe_kept_put(vmf_probe_kept_new(&probe, second, file, g_get_monotonic_time()));
+    g_thread_join(g_steal_pointer(&server));
+    run_staying(f, path, "exit 0");
+    g_assert_cmpuint(starts(f), ==, 2);
+    g_assert_cmpint(kill(second, 0), ==, -1);
+    g_remove(path);
+    g_remove(log);
+}
+
 #define ADD(name, test) g_test_add(name, Fixture, NULL, set_up, test, tear_down)
 
 int
@@ -295,5 +432,7 @@ main(int argc, char **argv)
     ADD("/share-probe/too-many-files/reason", test_too_many);
     ADD("/share-probe/request/complete", test_request);
     ADD("/share-probe/brief-request/what-is-not-known", test_brief);
+    ADD("/share-probe/kept-and-useless/another-is-asked", test_kept_useless);
+    ADD("/share-probe/kept/asked-and-believed-when-all-is-well", test_kept_asked);
     return g_test_run();
 }
