@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /*
@@ -220,13 +221,18 @@ child(GVariant *request, const char *folder, int out)
     }
 }
 
-/* Returns: the reading end of the child's answers; -1: there is none. */
-static int
+/* The process that asks without encryption: its Clears come from @answers; -1: there is none */
+typedef struct {
+    pid_t pid;
+    int answers;
+} ClearChild;
+
+static ClearChild
 start_child(GVariant *request, const char *folder, int answer)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
-        return -1;
+        return (ClearChild){-1, -1};
     pid_t pid = fork();
     if (pid == 0) {
         close(answer);
@@ -236,9 +242,21 @@ start_child(GVariant *request, const char *folder, int answer)
     }
     close(ends[1]);
     if (pid > 0)
-        return ends[0];
+        return (ClearChild){pid, ends[0]};
     close(ends[0]);
-    return -1;
+    return (ClearChild){-1, -1};
+}
+
+/* It has told what it found, or is too late: a server may keep it waiting for long. */
+static void
+end_child(ClearChild clear)
+{
+    if (clear.answers < 0)
+        return;
+    close(clear.answers);
+    kill(clear.pid, SIGKILL);
+    while (waitpid(clear.pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
 }
 
 /* The child began before the files did: a server that lets it wait for longer says nothing. */
@@ -528,16 +546,17 @@ answer_one(Probe *probe, const char *folder, int in, int out, GError **error)
                     "whether a share wants encryption is asked before all else");
         return FALSE;
     }
-    int clear = ask_clear ? start_child(request, folder, out) : NOT_ASKED;
-    if (first && !begin(probe, folder, error))
+    ClearChild clear = ask_clear ? start_child(request, folder, out) : (ClearChild){-1, NOT_ASKED};
+    if (first && !begin(probe, folder, error)) {
+        end_child(clear);
         return FALSE;
+    }
     probe->shares = g_ptr_array_new_with_free_func(free_share);
     probe->names = vmf_descriptor_names_new();
-    g_autoptr(GVariant) answer = answer_all(probe, request, clear);
+    g_autoptr(GVariant) answer = answer_all(probe, request, clear.answers);
+    end_child(clear);
     g_clear_pointer(&probe->shares, g_ptr_array_unref);
     g_clear_pointer(&probe->names, g_hash_table_unref);
-    if (clear >= 0)
-        close(clear);
     return vmf_probe_write(out, answer, error);
 }
 
@@ -571,9 +590,7 @@ main(int argc, char **argv)
         return 2;
     }
     /* Who stays outlives the thread that started it, and ends with its control socket. */
-    if (stay)
-        signal(SIGCHLD, SIG_IGN); /* nobody asks how the child has ended */
-    else
+    if (!stay)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
         !(find ? find_all(argv[1], out, &error) : probe_all(argv[1], out, stay, &error))) {
