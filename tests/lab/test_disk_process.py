@@ -296,24 +296,6 @@ def test_it_ends_when_nobody_waits_for_it(disks):
     assert "nobody hears that" in first.log()
 
 
-def test_ticket_is_rotated_under_load(disks):
-    """A ticket of 130 s is replaced at 80 % of its life: two sessions, no request lost"""
-    first = disks.first
-    first.end()
-    first.renew_ticket("130s")
-    first.launch(quarantine_ms=60000)       # a recovery instead of a rotation would be noticed
-    end = first.describe()["ticket_end"]
-    first.renew_ticket()
-    first.own("", 0, 1)
-    with load_on(first) as load:
-        state = until(lambda: (lambda s: s if s["ticket_end"] > end else None)(first.describe()), 125,
-                      "rotation")
-        assert state["sessions"] == 2 and state["gate"] == "open"
-        assert time.time() < end
-    print(f"longest wait {load.longest * 1000:.0f} ms")
-    assert load.longest < 5
-
-
 # ---- formats, memory ----
 
 def test_qcow2_grows_beyond_its_file(disks):
