@@ -16,6 +16,7 @@ typedef struct {
     VmfDiskTimes times;
     gboolean handover; /* another host's guest is paused meanwhile: the second slot follows later */
     gboolean continuous;
+    gboolean waited; /* somebody else held the disks: how that ended is not known */
     gboolean judged; /* all disks were held, and the record was looked at: not to be tried again */
 } Claim;
 
@@ -117,6 +118,8 @@ acquire_and_set(VmfDiskSet *set, Claim *claim, GError **error)
     if (!held)
         return FALSE;
     vmf_fault_point("disks.claim.held");
+    if (claim->waited && claim->handover) /* what a lost session of his had sent may still land */
+        g_usleep((gulong)set->quarantine_ms * 1000);
     gboolean ok = vmf_disk_set_hold_record(set, set->current, error) &&
                   compare_and_set(set, claim, error);
     vmf_fault_point("disks.claim.written");
@@ -196,6 +199,7 @@ acquire_patiently(VmfDiskSet *set, Claim *claim, guint wait_ms, GError **error)
             return FALSE;
         }
         g_error_free(cause);
+        claim->waited = TRUE;
         /* The server tells nobody when a share mode is given up: ask again. */
         g_usleep(BUSY_RETRY_US);
     }
