@@ -252,7 +252,7 @@ typedef struct {
     gboolean allowed; /* [shares] allow of this host has its share */
     gboolean folder;
     VmfFactAnswer read;  /* open for reading; of a folder: list it */
-    VmfFactAnswer write; /* open read-write, deny-write; of a folder: NOT_TRIED */
+    VmfFactAnswer write; /* open read-write; of a folder: NOT_TRIED */
     gchar *problem;      /* of the answer that FAILED */
     guint64 size_bytes;
     gchar *file_id;     /* as text: 64 bits; "" when not known */

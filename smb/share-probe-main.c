@@ -311,12 +311,14 @@ answer_of(int code, VmfFactProbe *fact)
     }
 }
 
-/* Returns: 0, or errno. */
+/*
+ * It denies nobody: both hosts of a check open the same files at the same time, and neither must find the
+ * other. Whoever holds a file deny-write is found all the same. Returns: 0, or errno.
+ */
 static int
 try_open(SMBCCTX *context, const char *url, gboolean write)
 {
-    smbc_setOptionOpenShareMode(context,
-                                write ? SMBC_SHAREMODE_DENY_WRITE : SMBC_SHAREMODE_DENY_NONE);
+    smbc_setOptionOpenShareMode(context, SMBC_SHAREMODE_DENY_NONE);
     errno = 0;
     SMBCFILE *file = smbc_getFunctionOpen(context)(context, url, write ? O_RDWR : O_RDONLY, 0);
     if (file == NULL)

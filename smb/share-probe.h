@@ -13,8 +13,8 @@
  * ticket cache; it opens SMB sessions of its own, asks, answers and ends, or stays for the next move's
  * question (probe-kept.h). Its requests are those of
  * vmf_share_probe_ask() on its standard input, its answer comes on standard output (share-probe-wire.h).
- * It changes nothing on a share: each file is opened as it would be for use and closed at once. For
- * that instant a file that nobody holds is held deny-write, as vmf_disk_client_probe() does.
+ * It changes nothing on a share: each file is opened with the rights of its use and closed at once. For
+ * that instant it cannot be taken deny-write; it is denied to nobody else.
  *
  * Only shares that this host's policy file allows are connected to, whoever named the file: a peer
  * must not be able to send our computer account to a server of its choice.

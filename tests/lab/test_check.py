@@ -15,6 +15,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from labkit.lab import until
 from labkit.moves import assert_says
 from labkit.untouched import untouched
 
@@ -222,15 +223,23 @@ READ_ONLY, READ_WRITE = "0x00120009", "0x0012011f"
 ADDED = ["S-1-1-0", "S-1-5-2", "S-1-5-11", "S-1-5-15", "S-1-18-1"]
 
 
+def saved_facts(host, vm):
+    host.vmferry("check", vm, "--to", "hv2", "--save", "/tmp/facts.json", check=False)
+    return json.loads(host.run("cat", "/tmp/facts.json").stdout)["facts"]
+
+
+def probes_of(side):
+    """file on the share -> what the server answered"""
+    return {probe["url"].removeprefix("smb://fs1.lab.test/vms/"): probe for probe in side["view"]["probes"]}
+
+
 def gathered(host, vm):
     """account -> (its token, file on the share -> what the server answered it)"""
-    host.vmferry("check", vm, "--to", "hv2", "--save", "/tmp/facts.json", check=False)
-    facts = json.loads(host.run("cat", "/tmp/facts.json").stdout)["facts"]
+    facts = saved_facts(host, vm)
     found = {}
     for side in (facts["source"], facts["destination"]):
         own = side["host"]["directory"]["self"]
-        probes = {probe["url"].removeprefix("smb://fs1.lab.test/vms/"): probe for probe in side["view"]["probes"]}
-        found[own["account"]] = ([own["sid"], *own["group-sids"], *ADDED], probes)
+        found[own["account"]] = ([own["sid"], *own["group-sids"], *ADDED], probes_of(side))
     return found
 
 
@@ -289,6 +298,33 @@ def test_static_verdict_equals_the_server(lab, hv1):
     print(seen)
     assert sum(seen.values()) == 4 * ROUNDS * FILES
     assert min(seen.values()) > 40, "hardly anything was refused, or granted"
+
+
+# ---- beside others ----
+
+@contextlib.contextmanager
+def opened_by_another(lab, path):
+    """As a check of another host has it open for an instant: read-write, denied to nobody"""
+    client = lab.host("fs1").start("smbclient", "//fs1.lab.test/vms", *ADMINISTRATOR)
+    client.stdin.write(f"open {path}\n")
+    client.stdin.flush()
+    until(lambda: any(file.path == path and file.writes for file in lab.server_files()), 10,
+          f"{path} is open")
+    try:
+        yield
+    finally:
+        client.communicate("exit\n", timeout=30)
+
+
+def test_two_checks_at_a_time_do_not_find_one_another(lab, hv1, guest):
+    """Else a plan would say "held" of a file that is not, and not hold when the VM moves"""
+    path = f"{guest.name}/domain.xml"
+    with opened_by_another(lab, path):
+        facts = saved_facts(hv1, guest.name)
+    for side in (facts["source"], facts["destination"]):
+        probes = probes_of(side)
+        assert probes[path]["write"] == "ok", probes[path]
+        assert probes[disk(guest)]["write"] == "held", probes[disk(guest)]
 
 
 # ---- plans ----
