@@ -140,26 +140,42 @@ run(gpointer data)
     return NULL;
 }
 
+/* The lock is held. @under_way: (out): moves of all VMs. Returns: (nullable): the move of this one */
+static const Move *
+move_of(VmfJobTable *table, const char *uuid, guint *under_way)
+{
+    const Move *found = NULL;
+    *under_way = 0;
+    for (guint i = 0; i < table->moves->len; i++) {
+        const Move *move = table->moves->pdata[i];
+        if (!is_under_way(move))
+            continue;
+        (*under_way)++;
+        if (strcmp(vmf_job_facts(move->job)->vm_uuid, uuid) == 0)
+            found = move;
+    }
+    return found;
+}
+
+static gboolean
+refuse_moving(const Move *move, const char *name, GError **error)
+{
+    const VmfJobFacts *facts = vmf_job_facts(move->job);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
+                "'%s' is being moved already: job %" G_GINT64_FORMAT
+                " to %s; wait for it, or: vmferry cancel %" G_GINT64_FORMAT,
+                name, facts->number, facts->to, facts->number);
+    return FALSE;
+}
+
 /* The lock is held. */
 static gboolean
 slot_is_free(VmfJobTable *table, const char *uuid, const char *name, GError **error)
 {
-    guint under_way = 0;
-    for (guint i = 0; i < table->moves->len; i++) {
-        const Move *other = table->moves->pdata[i];
-        if (!is_under_way(other))
-            continue;
-        under_way++;
-        const VmfJobFacts *facts = vmf_job_facts(other->job);
-        if (strcmp(facts->vm_uuid, uuid) == 0) {
-            g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
-                        "'%s' is being moved already: job %" G_GINT64_FORMAT
-                        " to %s; wait for it, or: "
-                        "vmferry cancel %" G_GINT64_FORMAT,
-                        name, facts->number, facts->to, facts->number);
-            return FALSE;
-        }
-    }
+    guint under_way;
+    const Move *other = move_of(table, uuid, &under_way);
+    if (other)
+        return refuse_moving(other, name, error);
     if (under_way < table->context->policy->parallel_jobs)
         return TRUE;
     g_set_error(
@@ -253,11 +269,16 @@ vmf_job_table_find(VmfJobTable *table, gint64 number)
 gboolean
 vmf_job_table_moves(VmfJobTable *table, const char *uuid)
 {
+    guint under_way;
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
-    for (guint i = 0; i < table->moves->len; i++) {
-        const Move *move = table->moves->pdata[i];
-        if (is_under_way(move) && strcmp(vmf_job_facts(move->job)->vm_uuid, uuid) == 0)
-            return TRUE;
-    }
-    return FALSE;
+    return move_of(table, uuid, &under_way) != NULL;
+}
+
+gboolean
+vmf_job_table_rests(VmfJobTable *table, const char *uuid, const char *name, GError **error)
+{
+    guint under_way;
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
+    const Move *move = move_of(table, uuid, &under_way);
+    return move == NULL || refuse_moving(move, name, error);
 }

@@ -33,3 +33,7 @@ VmfJob *vmf_job_table_find(VmfJobTable *table, gint64 number);
 
 /** vmf_job_table_moves() - whether VM @uuid is being moved away */
 gboolean vmf_job_table_moves(VmfJobTable *table, const char *uuid);
+
+/** vmf_job_table_rests() - Returns: FALSE with VMF_ERROR_BUSY naming the job that moves @uuid away */
+gboolean
+vmf_job_table_rests(VmfJobTable *table, const char *uuid, const char *name, GError **error);

@@ -72,6 +72,7 @@ on_attach(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm, c
     return TRUE;
 }
 
+/* Not beside a move of the VM: the files are in no host's hands for an instant, and must not be in ours. */
 static gboolean
 on_check(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm,
          const char *const *hosts, GVariant *options, VmfDaemon *daemon)
@@ -80,8 +81,11 @@ on_check(VmfDbusManager *object, GDBusMethodInvocation *call, const char *vm,
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) facts = NULL;
     g_variant_lookup(options, "facts", "b", &wanted);
+    g_autoptr(VmfVmInfo) info = vmf_host_lookup(daemon->context.host, vm, &error);
+    if (info == NULL || !vmf_job_table_rests(daemon->jobs, info->uuid, info->name, &error))
+        return refuse(call, error);
     g_autoptr(VmfReportSet)
-        reports = vmf_check_all(&daemon->context, vm, hosts, wanted ? &facts : NULL, &error);
+        reports = vmf_check_all(&daemon->context, info, hosts, wanted ? &facts : NULL, &error);
     if (reports == NULL)
         return refuse(call, error);
     GVariantDict answer;

@@ -302,16 +302,15 @@ ask_one(gpointer data)
 }
 
 VmfReportSet *
-vmf_check_all(const VmfContext *context, const char *vm, const char *const *hosts, GVariant **facts,
-              GError **error)
+vmf_check_all(const VmfContext *context, const VmfVmInfo *vm, const char *const *hosts,
+              GVariant **facts, GError **error)
 {
-    g_autoptr(VmfVmInfo) info = vmf_host_lookup(context->host, vm, error);
-    g_autoptr(GPtrArray) names = info ? destinations(context, hosts, error) : NULL;
+    g_autoptr(GPtrArray) names = destinations(context, hosts, error);
     if (names == NULL)
         return NULL;
-    g_autoptr(VmfCheck) check = vmf_check_begin(context, info->uuid, NULL, FALSE);
+    g_autoptr(VmfCheck) check = vmf_check_begin(context, vm->uuid, NULL, FALSE);
     VmfReportSet *set = vmf_report_set_new();
-    vmf_fact_set(&set->vm, info->name);
+    vmf_fact_set(&set->vm, vm->name);
     vmf_fact_set(&set->from, context->me->fqdn);
 
     g_autofree Asked *asked = g_new0(Asked, names->len);

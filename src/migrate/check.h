@@ -74,7 +74,7 @@ gboolean vmf_check_verdict(const VmfReport *report, GError **error);
  * @hosts: names as users call them; none: every other member of the allowed group
  * @facts: (out) (optional): as vmf_check_facts(), with one host; else NULL
  *
- * Returns: VMF_ERROR_CONFIG: no such VM, or no such host; VMF_ERROR_UNREACHABLE: no directory
+ * Returns: VMF_ERROR_CONFIG: no such host; VMF_ERROR_UNREACHABLE: no directory
  */
-VmfReportSet *vmf_check_all(const VmfContext *context, const char *vm, const char *const *hosts,
-                            GVariant **facts, GError **error);
+VmfReportSet *vmf_check_all(const VmfContext *context, const VmfVmInfo *vm,
+                            const char *const *hosts, GVariant **facts, GError **error);

@@ -210,6 +210,9 @@ def test_second_move_of_the_same_vm(lab, hv1, hv2):
             refused(hv1, guest.name, "hv2", guest.name, r"already|other job|being moved|under way",
                     rf"cancel|job {first.job()}|jobs")
             assert hv1.vmferry("migrate", guest.name, "--to", "hv1", check=False).returncode == 1
+            checked = hv1.vmferry("check", guest.name, "--to", "hv2", check=False)
+            assert checked.returncode == 3, checked
+            assert_says(checked.stderr, rf"'{guest.name}' is being moved already: job {first.job()}")
             first.cancel()
             status, said = first.end()
             assert status == 1, said
