@@ -107,6 +107,24 @@ compare_and_set(VmfDiskSet *set, Claim *claim, GError **error)
     return FALSE;
 }
 
+/*
+ * The disks are held, and somebody had them before: what a lost session of the former owner had sent may
+ * still land, his record as well. Who takes a VM only to own it for now (state owned) waits by himself
+ * before he runs it.
+ */
+static void
+settle(VmfDiskSet *set, const Claim *claim)
+{
+    if (!claim->waited || !claim->handover || claim->next->state != VMF_OWNER_RUNNING)
+        return;
+    vmf_disk_set_say(set,
+                     "the disks were still held by somebody when they were given up: waiting %u ms "
+                     "for what the former owner may still write",
+                     set->quarantine_ms);
+    g_usleep((gulong)set->quarantine_ms * 1000);
+    vmf_disk_set_say(set, NULL);
+}
+
 /* Returns: %FALSE: nothing is held */
 static gboolean
 acquire_and_set(VmfDiskSet *set, Claim *claim, GError **error)
@@ -118,8 +136,7 @@ acquire_and_set(VmfDiskSet *set, Claim *claim, GError **error)
     if (!held)
         return FALSE;
     vmf_fault_point("disks.claim.held");
-    if (claim->waited && claim->handover) /* what a lost session of his had sent may still land */
-        g_usleep((gulong)set->quarantine_ms * 1000);
+    settle(set, claim);
     gboolean ok = vmf_disk_set_hold_record(set, set->current, error) &&
                   compare_and_set(set, claim, error);
     vmf_fault_point("disks.claim.written");

@@ -38,9 +38,9 @@
  * - No room on the share: the write waits and is tried again; the gate stays open.
  * - A release whose CLOSE was not answered is no release, unless the record gave the disks up
  *   before: then the record counts.
- * - Another host's disks were held by somebody when they were to be claimed, and then were not: what a
- *   lost session of his had sent may still land. They are held for the quarantine before the record
- *   is believed.
+ * - Another host's disks were held by somebody when they were to be claimed as running, and then were
+ *   not: what a lost session of his had sent may still land. They are held for the quarantine before
+ *   the record is believed.
  * No timeout decides who is owner; those that are here only end an attempt.
  */
 

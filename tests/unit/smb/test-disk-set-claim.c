@@ -169,6 +169,87 @@ test_late_claim_of_the_move_before(void)
     lab_clear(&lab);
 }
 
+/* The source takes its VM back, and its session is lost with that record under way; its handles stand. */
+static void
+take_back_and_be_lost(const Lab *lab)
+{
+    own(lab, 0, "", 0, 1);
+    release(lab, 0);
+    memory_server_linger(lab->server, TRUE);
+    memory_server_set_fault(lab->server, "HV1$", MEMORY_WRITE_RECORD, MEMORY_LOSE_LATE, 0);
+    assert_fails(claim(lab, 0, SID1, 1, 3, &error), VMF_ERROR_UNREACHABLE);
+}
+
+typedef struct {
+    const Lab *lab;
+    _Atomic gboolean done;
+    guint landed;
+} Server;
+
+/* It drops the lost session's handles once they were asked for; what was sent lands while HV2 waits. */
+static gpointer
+drop_and_land(gpointer data)
+{
+    Server *server = data;
+    guint asked = memory_server_count(server->lab->server, MEMORY_OPEN_OWN);
+    while (memory_server_count(server->lab->server, MEMORY_OPEN_OWN) < asked + 2)
+        g_usleep(1000);
+    memory_server_forget(server->lab->server);
+    while (!server->done && server->landed == 0) {
+        g_autofree gchar *trouble = vmf_disk_set_trouble(server->lab->sets[1]);
+        if (strstr(trouble, "may still write"))
+            server->landed = memory_server_land_late_writes(server->lab->server);
+        g_usleep(1000);
+    }
+    return NULL;
+}
+
+static gboolean
+claim_after_a_wait(const Lab *lab, VmfOwnerState state, guint *landed, GError **error)
+{
+    const VmfOwnerExpect expected = {SID1, 1};
+    const VmfOwnerNext next = {.epoch = 2, .state = state, .reason = "test"};
+    Server server = {.lab = lab};
+    GThread *thread = g_thread_new("server", drop_and_land, &server);
+    gboolean ok = vmf_disk_set_claim(lab->sets[1], &expected, &next, 60000, NULL, error);
+    server.done = TRUE;
+    g_thread_join(thread);
+    *landed = server.landed;
+    g_autofree gchar *trouble = vmf_disk_set_trouble(lab->sets[1]);
+    g_assert_cmpstr(trouble, ==, "");
+    return ok;
+}
+
+/* Who had to wait for the disks does not believe the record before the former owner's has landed. */
+static void
+test_who_waited_settles(void)
+{
+    guint landed = 0;
+    Lab lab = lab_new(3000);
+    take_back_and_be_lost(&lab);
+    assert_fails(claim_after_a_wait(&lab, VMF_OWNER_RUNNING, &landed, &error), VMF_ERROR_BUSY);
+    g_assert_cmpuint(landed, ==, 1);
+    assert_record(&lab, "HV1$", 3, VMF_OWNER_RUNNING);
+    g_assert_cmpuint(gate_of(&lab, 1).epoch, ==, 0);
+    lab_clear(&lab);
+}
+
+/* It runs nothing yet: the quarantine comes before that (take-over.c), and is not waited for twice. */
+static void
+test_who_only_owns_does_not(void)
+{
+    guint landed = 0;
+    Lab lab = lab_new(3000);
+    take_back_and_be_lost(&lab);
+    g_assert_true(claim_after_a_wait(&lab, VMF_OWNER_OWNED, &landed, NULL));
+    g_assert_cmpuint(landed, ==, 0);
+    assert_record(&lab, "HV2$", 2, VMF_OWNER_OWNED);
+    g_assert_cmpuint(memory_server_land_late_writes(lab.server), ==, 1);
+    /* it landed after all: the record judges, and nothing was opened */
+    assert_fails(vmf_disk_set_open_gate(lab.sets[1], 2, &error), VMF_ERROR_BUSY);
+    lab_clear(&lab);
+}
+
 /* The owner's record stands in one slot only: what is made good before the quarantine, not after. */
 static void
 test_settled_before_quarantine(void)
@@ -246,6 +327,8 @@ main(int argc, char **argv)
                     test_late_claim_between_two_writes);
     g_test_add_func("/disk-set/claim/late-one-of-the-move-before",
                     test_late_claim_of_the_move_before);
+    g_test_add_func("/disk-set/claim/who-waited-settles", test_who_waited_settles);
+    g_test_add_func("/disk-set/claim/who-only-owns-does-not", test_who_only_owns_does_not);
     g_test_add_func("/disk-set/claim/settled-before-quarantine", test_settled_before_quarantine);
     g_test_add_func("/disk-set/release/soon-after-claim", test_release_soon_after_claim);
     g_test_add_func("/disk-set/claim/while-held", test_claim_again_while_held);
