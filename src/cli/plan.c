@@ -47,23 +47,46 @@ bad(GError **error, const char *path, const char *why)
     return FALSE;
 }
 
-/* json-glib's parser calls itself for each level: a file of brackets alone would end the process. */
+/* Outside of texts, white space aside */
 static gboolean
-is_nested_too_deep(const char *text, gsize size)
+belongs_to_json(char c)
+{
+    return g_ascii_isalnum(c) || (c != '\0' && strchr("{}[]\":,+-.", c) != NULL);
+}
+
+/*
+ * What json-glib would take: its parser calls itself for each level, so that a file of brackets alone would
+ * end the process; of several values in a row it believes the last; and it knows comments.
+ *
+ * Returns: (nullable): why it is not one object
+ */
+static const char *
+find_fault(const char *text, gsize size)
 {
     guint depth = 0;
-    gboolean quoted = FALSE;
+    gboolean quoted = FALSE, ended = FALSE;
     for (gsize i = 0; i < size; i++) {
-        if (quoted && text[i] == '\\')
-            i++;
-        else if (text[i] == '"')
-            quoted = !quoted;
-        else if (!quoted && (text[i] == '[' || text[i] == '{') && ++depth > DEPTH_MAX)
-            return TRUE;
-        else if (!quoted && (text[i] == ']' || text[i] == '}') && depth > 0)
-            depth--;
+        char c = text[i];
+        if (quoted) {
+            i += c == '\\';
+            quoted = c != '"';
+            continue;
+        }
+        if (g_ascii_isspace(c))
+            continue;
+        if (ended)
+            return "something follows the end of its JSON object";
+        if (depth == 0 && c != '{')
+            return "it is no JSON object";
+        if (!belongs_to_json(c))
+            return "it is no JSON";
+        quoted = c == '"';
+        if ((c == '[' || c == '{') && ++depth > DEPTH_MAX)
+            return "it is nested too deep";
+        if (c == ']' || c == '}')
+            ended = --depth == 0;
     }
-    return FALSE;
+    return ended ? NULL : "it is cut short";
 }
 
 static JsonNode *
@@ -83,8 +106,9 @@ read_json(const char *path, GError **error)
     const char *text = g_mapped_file_get_contents(file); /* NULL: nothing is in it */
     gsize size = g_mapped_file_get_length(file);
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
-    if (text == NULL || is_nested_too_deep(text, size)) {
-        bad(error, path, text ? "it is nested too deep" : "it is empty");
+    const char *fault = text ? find_fault(text, size) : "it is empty";
+    if (fault) {
+        bad(error, path, fault);
         return NULL;
     }
     if (!json_parser_load_from_data(parser, text, (gssize)size, &local)) {

@@ -91,6 +91,37 @@ test_refused(Fixture *fixture, gconstpointer data)
     }
 }
 
+/* json-glib would take them: of several values the last, behind what looks like a comment as well. */
+static void
+test_not_one_object(Fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *before, *after, *says;
+    } changes[] = {
+        {"", "{}", "something follows"},    {"{}", "", "something follows"},
+        {"\"a\"", "", "no JSON object"},    {"[", "]", "no JSON object"},
+        {"// {\n", "", "no JSON object"},   {"{ /* \" */ }", "", "it is no JSON"},
+        {"{\"a\" # }\n", "", "no JSON"},    {"{", "", "cut short"},
+        {"var plan = ", "", "JSON object"}, {"", "\n  \t\r\n", NULL},
+    };
+    g_autoptr(GVariant) dict = write_plan(fixture);
+    g_autofree gchar *good = NULL;
+    g_assert_true(g_file_get_contents(fixture->path, &good, NULL, NULL));
+    for (gsize i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree gchar *text = g_strconcat(changes[i].before, good, changes[i].after, NULL);
+        g_assert_true(g_file_set_contents(fixture->path, text, -1, NULL));
+        g_autoptr(GVariant) read = vmf_cli_plan_read(fixture->path, NULL, NULL, &error);
+        if (changes[i].says == NULL) {
+            g_assert_no_error(error);
+            continue;
+        }
+        g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
+        if (strstr(error->message, changes[i].says) == NULL)
+            g_error("'%s' does not say %s", error->message, changes[i].says);
+    }
+}
+
 static void
 test_missing(Fixture *fixture, gconstpointer data)
 {
@@ -106,6 +137,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/plan/written/read-again", Fixture, NULL, set_up, test_round_trip, tear_down);
     g_test_add("/plan/changed/refused", Fixture, NULL, set_up, test_refused, tear_down);
+    g_test_add("/plan/not-one-object/refused", Fixture, NULL, set_up, test_not_one_object,
+               tear_down);
     g_test_add("/plan/missing/says-which", Fixture, NULL, set_up, test_missing, tear_down);
     return g_test_run();
 }
