@@ -2,7 +2,7 @@
 """Who is not let in by a real vmferryd: each rule by name in one record of its log, nobody served.
 
 test_channel.py shows the rules by the tool that has the same code; here vmferryd itself is asked, by
-hv3 with tickets of a real domain controller (what none would issue is forged in
+hosts with tickets of a real domain controller (what none would issue is forged in
 tests/unit/auth/test-gss.c). hv3 is outside the group, unless a test puts it in.
 """
 
@@ -11,6 +11,7 @@ import re
 
 import pytest
 
+from labkit import s4u
 from labkit.channel_tool import INSIDE, bring_tool
 from labkit.lab import ADDRESSES, until
 from test_channel import PASSWORD, disabled, kinit, member, samba_tool
@@ -20,8 +21,8 @@ CACHE = "/run/admission.cc"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tool(lab, hv3):
-    bring_tool(lab, hv3)
+def tool(lab, hv1, hv2, hv3):
+    bring_tool(lab, hv1, hv2, hv3)
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ def refused(host, log, rule, *options):
     told = re.search(r"refuses this host; the reason is told only by the log there: "
                      r"journalctl -u vmferryd --grep=([0-9a-f]{8})\b", said)
     assert told and records[0].endswith(f"(record {told[1]})"), (said, records)
-    assert not re.search(r"group|accept|account|disabled|expired", said), said
+    assert not re.search(r"group|accept|account|disabled|expired|S4U|delegat", said.replace("delegating\n", "")), said
+    return said
 
 
 def own_ticket(host):
@@ -88,6 +90,75 @@ def test_out_of_the_group_since_the_ticket(lab, hv3, log):
     with member(lab, "HV3$"):
         ticket = own_ticket(hv3)
     refused(hv3, log, r"'HV3\$' is not any more in the allowed group", ticket)
+
+
+# A name that somebody else took
+
+
+S4U = r"'%s@LAB.TEST' is not accepted.*its ticket was got by another service in its name \(S4U"
+
+
+@pytest.fixture(scope="module")
+def impersonators(lab, hv2, hv3):
+    """The directory trusts hv2 and hv3 to pass anybody on to hv1, as it would a web server"""
+    hosts, way_back = [hv2, hv3], []
+    try:
+        for host in hosts:
+            way_back += [f"del-service '{host.account}' host/hv1.lab.test", f"for-any-protocol '{host.account}' off"]
+            delegation(lab, f"add-service '{host.account}' host/hv1.lab.test",
+                       f"for-any-protocol '{host.account}' on")
+            s4u.get_ready(host)
+        yield {host.name: host for host in hosts}
+    finally:
+        delegation(lab, *way_back)
+
+
+def delegation(lab, *commands):
+    lab.host("dc1").run("bash", "-ec", "\n".join(f"samba-tool delegation {command}" for command in commands))
+
+
+@pytest.mark.parametrize("whose, who", [("hv3", "HV2$"), ("hv2", "HV3$")])
+def test_constrained_delegation(impersonators, log, whose, who):
+    """Who may act for others gets a ticket for hv1 in the name of a member of the group: as good as that, and refused"""
+    host = impersonators[whose]
+    s4u.proxy_ticket(host, who, CACHE, "host/hv1.lab.test")
+    assert f"Default principal: {who}@LAB.TEST" in host.run("klist", "-c", f"FILE:{CACHE}").stdout
+    refused(host, log, S4U % re.escape(who), f"--as={who}", f"--ccache={CACHE}")
+
+
+def test_constrained_delegation_of_administrator(impersonators, log):
+    s4u.proxy_ticket(impersonators["hv2"], "Administrator", CACHE, "host/hv1.lab.test")
+    refused(impersonators["hv2"], log, r"'Administrator@LAB.TEST' is not accepted.*not a computer account",
+            "--as=Administrator", f"--ccache={CACHE}")
+
+
+def test_service_beside_us_takes_a_name(hv1, log):
+    """What shares hv1's account may have a ticket for hv1 in anybody's name, without anybody's leave"""
+    s4u.get_ready(hv1)
+    s4u.self_ticket(hv1, "HV2$", CACHE)
+    s4u.pass_for_service(hv1, CACHE, "host/hv1.lab.test")
+    refused(hv1, log, S4U % r"HV2\$", "--as=HV2$", f"--ccache={CACHE}")
+
+
+def test_ticket_for_another_in_a_members_name(hv1, hv3, log):
+    """hv3's own ticket in the name of HV2$, said to be for hv1, whose key does not open it"""
+    s4u.get_ready(hv3)
+    s4u.self_ticket(hv3, "HV2$", CACHE)
+    s4u.pass_for_service(hv3, CACHE, "host/hv1.lab.test")
+    said = hv3.run(INSIDE, "--no-judge", "--as=HV2$", f"--ccache={CACHE}", "connect", "hv1.lab.test", ADDRESSES["hv1"],
+                   PORT, check=False).stdout
+    assert re.fullmatch("failed auth .* The ticket isn't for us.*\n", said), said  # Kerberos' own error
+    until(lambda: any("refused" in line for line in log()), 20, lambda: f"a record: {log()}")
+    (record,) = [line for line in log() if "refused" in line]
+    assert "cannot accept a Kerberos ticket for 'HV3$@LAB.TEST'" in record and "another service" in record, record
+
+
+def test_credentials_handed_over(hv2, log):
+    """A member of the group that hands its own ticket-granting ticket to hv1"""
+    hv2.run("kinit", "-f", "-k", "-c", f"FILE:{CACHE}", "HV2$")
+    said = refused(hv2, log, r"'HV2\$@LAB.TEST' is not accepted.*it delegates its credentials to this host",
+                   "--delegate", f"--ccache={CACHE}")
+    assert said.startswith("delegating\n")
 
 
 def test_refused_host_explains_itself(lab, hv2):

@@ -16,6 +16,7 @@
 #include "src/channel/connection-limits.h"
 #include "src/channel/door.h"
 #include "src/channel/greeting.h"
+#include "tests/unit/channel/delegate.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -657,6 +658,7 @@ static const GOptionEntry options[] = {
     {"as", 0, 0, G_OPTION_ARG_STRING, &opt_as, "account to be, with --ccache", NULL},
     {"fqdn", 0, 0, G_OPTION_ARG_STRING, &opt_fqdn, "host to be, with --as", NULL},
     {"no-judge", 0, 0, G_OPTION_ARG_NONE, &opt_nojudge, "accept everybody", NULL},
+    {"delegate", 0, 0, G_OPTION_ARG_NONE, &delegate_credentials, "--ccache's ticket as well", NULL},
     {"count", 0, 0, G_OPTION_ARG_INT, &opt_count, "connections, then exit", NULL},
     {"streams", 0, 0, G_OPTION_ARG_INT, &opt_streams, NULL, NULL},
     {"mib", 0, 0, G_OPTION_ARG_INT, &opt_mib, "to send over each stream", NULL},
