@@ -60,21 +60,21 @@ on_changed(Watch *watch)
     const char *stage = vmf_dbus_job_get_stage(watch->job);
     const char *waits = vmf_dbus_job_get_waiting_for(watch->job);
     const char *outcome = vmf_dbus_job_get_outcome(watch->job);
-    if (outcome && outcome[0]) {
+    gboolean over = outcome && outcome[0];
+    if (over) {
         clear_line(watch);
         g_main_loop_quit(watch->loop);
-        return;
     }
     if (watch->json || stage == NULL)
         return;
-    if (watch->terminal) {
+    if (!watch->terminal) {
+        print_stages(watch, stage); /* the last ones may come with the outcome */
+    } else if (!over) {
         g_autofree gchar *text = waits && waits[0]
                                      ? g_strdup_printf("%s  waiting: %s", stage, waits)
                                      : progress_text(watch->job);
         g_printerr("\r\033[K%s  %s", vmf_dbus_job_get_vm(watch->job), text);
         watch->line_open = TRUE;
-    } else {
-        print_stages(watch, stage);
     }
 }
 
