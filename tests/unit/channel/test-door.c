@@ -352,13 +352,30 @@ find_processes(const char *program, pid_t parent)
     return found;
 }
 
+/* None of @old is left: what is said to them from now on is known not to be heard. */
 static void
-kill_all(const char *program, pid_t parent, int sig)
+wait_for_ends(const char *program, const GArray *old)
 {
-    g_autoptr(GArray) found = find_processes(program, parent);
+    gint64 until = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    for (guint left = 1; left > 0;) {
+        g_autoptr(GArray) now = find_processes(program, getpid());
+        left = 0;
+        for (guint i = 0; i < now->len; i++)
+            for (guint j = 0; j < old->len; j++)
+                left += g_array_index(now, pid_t, i) == g_array_index(old, pid_t, j);
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(10000);
+    }
+}
+
+static void
+kill_all(const char *program)
+{
+    g_autoptr(GArray) found = find_processes(program, getpid());
     g_assert_cmpuint(found->len, >, 0);
     for (guint i = 0; i < found->len; i++)
-        kill(g_array_index(found, pid_t, i), sig);
+        kill(g_array_index(found, pid_t, i), SIGKILL);
+    wait_for_ends(program, found);
 }
 
 /* vmferry-door's that end are a warning, which must not end the test. */
@@ -371,7 +388,7 @@ not_fatal(const char *domain, GLogLevelFlags level, const char *message, gpointe
 static void
 test_keys_end(void)
 {
-    kill_all("vmferry-keys", getpid(), SIGKILL);
+    kill_all("vmferry-keys");
     Both both = make_both();
     end_in_order(&both);
 }
@@ -401,28 +418,12 @@ static void
 test_door_ends(void)
 {
     Both before = make_both();
-    kill_all("vmferry-door", getpid(), SIGKILL);
+    kill_all("vmferry-door");
     say_something(&before); /* its children do without it */
     Both after = make_both();
     say_something(&after);
     end_in_order(&after);
     end_in_order(&before);
-}
-
-/* None of @old is left: each has seen to its unproven connections and ended. */
-static void
-wait_for_successors(const GArray *old)
-{
-    gint64 until = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
-    for (guint left = 1; left > 0;) {
-        g_autoptr(GArray) now = find_processes("vmferry-door", getpid());
-        left = 0;
-        for (guint i = 0; i < now->len; i++)
-            for (guint j = 0; j < old->len; j++)
-                left += g_array_index(now, pid_t, i) == g_array_index(old, pid_t, j);
-        g_assert_cmpint(g_get_monotonic_time(), <, until);
-        g_usleep(10000);
-    }
 }
 
 /* Children of our own two vmferry-door: this machine may run others. */
@@ -469,7 +470,7 @@ test_child_crashes(void)
     g_assert_false(vmf_channel_wait(doomed.theirs, &error));
     say_something(&before);
     Both after = make_both();
-    wait_for_successors(doors);
+    wait_for_ends("vmferry-door", doors); /* each has seen to its unproven connections */
     end_in_order(&after);
     end_in_order(&before);
     close(doomed.a);

@@ -8,9 +8,10 @@
 
 /* A disk process is killed, and another one takes up what it had. */
 
-#define LONG_MS 60000 /* a quarantine that no test waits for */
-#define SHORT_MS                                                                                   \
-    500 /* one that is waited for: what is ten times as old is forgotten (disk-set.c) */
+/* A quarantine that no test waits for, and one that is waited for. What is ten times as old is forgotten
+   (disk-set.c). */
+#define LONG_MS  60000
+#define SHORT_MS 500
 
 /* The server sees its connections end; nothing else of it is left but its ledger. */
 static void
