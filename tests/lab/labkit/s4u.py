@@ -31,8 +31,8 @@ def proxy_ticket(host, user, cache, service, check=True):
 
 
 def pass_for_service(host, cache, service):
-    """The cache's one ticket is said to be for another service; what is sealed in it stays what it is"""
-    host.run("python3", "-c", RENAME, cache, f"{service}@LAB.TEST")
+    """The cache's one ticket is said to be for @service@REALM; what is sealed in it stays what it is"""
+    host.run("python3", "-c", RENAME, cache, service)
 
 
 RENAME = r"""

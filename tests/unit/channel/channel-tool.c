@@ -655,7 +655,7 @@ static const GOptionEntry options[] = {
     {"keytab", 0, 0, G_OPTION_ARG_STRING, &opt_keytab, NULL, NULL},
     {"ccache", 0, 0, G_OPTION_ARG_STRING, &opt_ccache, "initiate from this cache", NULL},
     {"group", 0, 0, G_OPTION_ARG_STRING, &opt_group, NULL, NULL},
-    {"as", 0, 0, G_OPTION_ARG_STRING, &opt_as, "account to be, with --ccache", NULL},
+    {"as", 0, 0, G_OPTION_ARG_STRING, &opt_as, "account[@REALM] to be, with --ccache", NULL},
     {"fqdn", 0, 0, G_OPTION_ARG_STRING, &opt_fqdn, "host to be, with --as", NULL},
     {"no-judge", 0, 0, G_OPTION_ARG_NONE, &opt_nojudge, "accept everybody", NULL},
     {"delegate", 0, 0, G_OPTION_ARG_NONE, &delegate_credentials, "--ccache's ticket as well", NULL},
@@ -673,10 +673,13 @@ static const GOptionEntry options[] = {
 static gboolean
 find_identity(GError **error)
 {
-    if (opt_as)
-        me = vmf_host_identity_new(opt_as, "LAB.TEST", opt_fqdn ? opt_fqdn : "nowhere.lab.test");
-    else
+    if (opt_as) {
+        g_auto(GStrv) words = g_strsplit(opt_as, "@", 2);
+        me = vmf_host_identity_new(words[0], words[1] ? words[1] : "LAB.TEST",
+                                   opt_fqdn ? opt_fqdn : "nowhere.lab.test");
+    } else {
         me = vmf_host_identity_read(opt_keytab, error);
+    }
     return me != NULL;
 }
 
