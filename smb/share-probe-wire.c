@@ -104,45 +104,52 @@ vmf_probe_request_file(GVariant *request, GError **error)
 
 /* ---- further questions ---- */
 
-typedef union {
-    char bytes[CMSG_SPACE(2 * sizeof(int))];
-    struct cmsghdr align;
-} Passed;
+/* One byte with room for two descriptors beside it */
+typedef struct {
+    char mark;
+    struct iovec data;
+    union {
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } passed;
+    struct msghdr message;
+} Envelope;
+
+static void
+envelope_init(Envelope *envelope)
+{
+    *envelope = (Envelope){.mark = '?'};
+    envelope->data = (struct iovec){&envelope->mark, 1};
+    envelope->message = (struct msghdr){.msg_iov = &envelope->data,
+                                        .msg_iovlen = 1,
+                                        .msg_control = envelope->passed.bytes,
+                                        .msg_controllen = sizeof envelope->passed.bytes};
+}
 
 gboolean
 vmf_probe_pass(int control, int in, int out)
 {
     const int fds[2] = {in, out};
-    char mark = '?';
-    Passed passed = {.bytes = ""};
-    struct iovec data = {&mark, 1};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = passed.bytes,
-                             .msg_controllen = sizeof passed.bytes};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    Envelope envelope;
+    envelope_init(&envelope);
+    struct cmsghdr *head = CMSG_FIRSTHDR(&envelope.message);
     head->cmsg_level = SOL_SOCKET;
     head->cmsg_type = SCM_RIGHTS;
     head->cmsg_len = CMSG_LEN(sizeof fds);
     memcpy(CMSG_DATA(head), fds, sizeof fds);
-    return sendmsg(control, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+    return sendmsg(control, &envelope.message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 gboolean
 vmf_probe_take(int control, int *in, int *out)
 {
     int fds[2];
-    char mark;
-    Passed passed = {.bytes = ""};
-    struct iovec data = {&mark, 1};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = passed.bytes,
-                             .msg_controllen = sizeof passed.bytes};
+    Envelope envelope;
+    envelope_init(&envelope);
     ssize_t got;
-    while ((got = recvmsg(control, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+    while ((got = recvmsg(control, &envelope.message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
         continue;
-    struct cmsghdr *head = got == 1 ? CMSG_FIRSTHDR(&message) : NULL;
+    struct cmsghdr *head = got == 1 ? CMSG_FIRSTHDR(&envelope.message) : NULL;
     if (head == NULL || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof fds))
         return FALSE;
     memcpy(fds, CMSG_DATA(head), sizeof fds);
