@@ -131,8 +131,9 @@ find_disks(VmfSource *source, GError **error)
     /* without room on the share, QEMU could not be paused: it waits for its writes */
     if (state->held && state->gate == VMF_GATE_OPEN && state->trouble[0] == '\0')
         return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "the disks of '%s' are not usable here now: %s",
-                source->name, state->trouble[0] ? state->trouble : "their gate is not open");
+    g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
+                "the disks of '%s' are not usable here now: %s; see: vmferry doctor", source->name,
+                state->trouble[0] ? state->trouble : "their gate is not open");
     return FALSE;
 }
 
