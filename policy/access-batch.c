@@ -4,6 +4,7 @@
 #include "policy/json-line.h"
 #include "policy/sddl.h"
 #include "src/base/error.h"
+#include "src/base/text.h"
 
 struct _VmfAccessBatch {
     VmfSecurityDescriptor *sd;
@@ -222,7 +223,10 @@ vmf_access_batch_line(VmfAccessBatch *batch, char *text, gsize size, guint64 num
     vmf_json_line_init(&line, text, size);
     vmf_token_clear(batch->token);
     if (!read_question(batch, &line, &question)) {
-        g_autofree gchar *key = question.key ? g_strdup_printf("\"%.64s\": ", question.key) : NULL;
+        g_autofree gchar *key = question.key
+                                    ? g_strdup_printf("\"%.*s\": ", vmf_text_head(question.key, 64),
+                                                      question.key)
+                                    : NULL;
         g_autofree gchar *why = g_strdup_printf("byte %u: %s%s", (guint)(line.at - line.start) + 1,
                                                 key ? key : "", line.why);
         vmf_access_batch_refuse(number, why, out);

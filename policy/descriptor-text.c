@@ -2,6 +2,7 @@
 #include "policy/descriptor-text.h"
 
 #include "src/base/error.h"
+#include "src/base/text.h"
 
 static gboolean G_GNUC_PRINTF(2, 3) refuse(GError **error, const char *format, ...)
 {
@@ -50,18 +51,18 @@ read_ace(VmfAcl *acl, const char *text, GError **error)
 {
     const char *colon = strchr(text, ':');
     if (colon == NULL)
-        return refuse(error, "'%.100s' is not SID:type/flags/mask", text);
+        return refuse(error, "'%.*s' is not SID:type/flags/mask", vmf_text_head(text, 100), text);
     if (acl->n_aces == VMF_ACL_MAX_ACES)
         return refuse(error, "it has more entries than fit into a list");
     g_autofree gchar *name = g_strndup(text, (gsize)(colon - text));
     VmfAce *ace = vmf_acl_add(acl);
     if (!vmf_sid_parse(name, &ace->sid))
         return refuse(error,
-                      "'%.100s' is no SID: names are not read, ask for \"system.nt_sec_desc.*\"",
-                      name);
+                      "'%.*s' is no SID: names are not read, ask for \"system.nt_sec_desc.*\"",
+                      vmf_text_head(name, 100), name);
     const char *at = colon + 1;
     if (!take_byte(&at, &ace->type) || !take_byte(&at, &ace->flags) || !read_mask(at, &ace->mask))
-        return refuse(error, "'%.100s' is not SID:type/flags/mask", text);
+        return refuse(error, "'%.*s' is not SID:type/flags/mask", vmf_text_head(text, 100), text);
     if (!vmf_ace_type_known(ace->type)) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_UNSUPPORTED,
                     "ace %u is of the reserved type %u: what it would deny is not known",
@@ -81,8 +82,8 @@ read_sid(const char *name, const char *text, gboolean *has, VmfSid *sid, GError 
     *has = TRUE;
     if (!vmf_sid_parse(text, sid))
         return refuse(error,
-                      "%s '%.100s' is no SID: names are not read, ask for \"system.nt_sec_desc.*\"",
-                      name, text);
+                      "%s '%.*s' is no SID: names are not read, ask for \"system.nt_sec_desc.*\"",
+                      name, vmf_text_head(text, 100), text);
     return TRUE;
 }
 
@@ -95,7 +96,7 @@ read_part(VmfSecurityDescriptor *sd, const char *part, GError **error)
         return read_sid("GROUP", part + 6, &sd->has_group, &sd->group, error);
     if (g_str_has_prefix(part, "ACL:"))
         return read_ace(&sd->dacl, part + 4, error);
-    return refuse(error, "unknown part '%.100s'", part);
+    return refuse(error, "unknown part '%.*s'", vmf_text_head(part, 100), part);
 }
 
 VmfSecurityDescriptor *

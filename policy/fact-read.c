@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/base/error.h"
+#include "src/base/text.h"
 
 #define MEMBER(Type, fact, field) (*(Type *)G_STRUCT_MEMBER_P(fact, (field)->offset))
 
@@ -172,7 +173,7 @@ read_word(Reader *reader, const VmfFactField *field, const Path *path, GVariant 
             MEMBER(guint, fact, field) = i;
             return TRUE;
         }
-    return fail(reader, path, "is the unknown word '%.40s'", word);
+    return fail(reader, path, "is the unknown word '%.*s'", vmf_text_head(word, 40), word);
 }
 
 static gboolean

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "src/base/text.h"
+
 #define LIBVIRT_MIN 9000000
 #define QEMU_MIN    7002000
 
@@ -103,9 +105,11 @@ fit_fault(const VmfFactVm *vm, const VmfFactFit *fit, const VmfFactFit *here)
         return g_strdup_printf("has no firmware '%s'", vm->loader);
     if (vm->loader[0] && here && here->loader_sha256[0] &&
         strcmp(here->loader_sha256, fit->loader_sha256) != 0)
-        return g_strdup_printf("has another firmware as '%s' (SHA-256 %.12s... there, %.12s... "
+        return g_strdup_printf("has another firmware as '%s' (SHA-256 %.*s... there, %.*s... "
                                "here)",
-                               vm->loader, fit->loader_sha256, here->loader_sha256);
+                               vm->loader, vmf_text_head(fit->loader_sha256, 12),
+                               fit->loader_sha256, vmf_text_head(here->loader_sha256, 12),
+                               here->loader_sha256);
     return NULL;
 }
 

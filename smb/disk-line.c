@@ -4,6 +4,7 @@
 #include "smb/disk-order.h"
 #include "smb/disk-verbs.h"
 #include "src/base/error.h"
+#include "src/base/text.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -27,7 +28,7 @@ obey(VmfDiskLines *lines, GBytes *order, GError **error)
         g_variant_is_of_type(parameters, G_VARIANT_TYPE(verb->parameters)))
         return verb->run(lines->set, parameters, error);
     g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
-                "'%.40s' with arguments %.100s is not said on a line", name,
+                "'%.*s' with arguments %.100s is not said on a line", vmf_text_head(name, 40), name,
                 g_variant_get_type_string(parameters));
     return NULL;
 }

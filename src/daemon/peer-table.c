@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/base/error.h"
+#include "src/base/text.h"
 #include "src/channel/greeting.h"
 #include "src/migrate/gather.h"
 #include "src/migrate/peer-bus.h"
@@ -84,9 +85,9 @@ find_or_error(Session *session, const char *migration, GDBusMethodInvocation *ca
 {
     VmfIncoming *incoming = find(session, migration);
     if (incoming == NULL)
-        g_dbus_method_invocation_return_error(call, VMF_ERROR, VMF_ERROR_PROTOCOL,
-                                              "%s knows no migration '%.40s'",
-                                              session->table->context->me->fqdn, migration);
+        g_dbus_method_invocation_return_error(
+            call, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s knows no migration '%.*s'",
+            session->table->context->me->fqdn, vmf_text_head(migration, 40), migration);
     return incoming;
 }
 
@@ -282,8 +283,8 @@ on_await_running(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migr
     else if (vmf_recover_runs_by(session->table->context, migration))
         runs = TRUE; /* the journal has lost it */
     else
-        g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s knows no migration '%.40s'",
-                    session->table->context->me->fqdn, migration);
+        g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s knows no migration '%.*s'",
+                    session->table->context->me->fqdn, vmf_text_head(migration, 40), migration);
     if (runs)
         vmf_peer1_complete_await_running(object, call);
     else
