@@ -81,6 +81,19 @@ vmf_judge_known(VmfJudge *judge, const VmfJudgeSide *side, const char *object, g
 
 /* ---- small things the families share ---- */
 
+/* Returns: (nullable): %XX to text; NULL: it stands for bytes that are none, or for a control character */
+static gchar *
+decode(const char *part)
+{
+    g_autofree gchar *text = g_uri_unescape_string(part, NULL);
+    if (text == NULL || !g_utf8_validate(text, -1, NULL))
+        return NULL;
+    for (const char *at = text; *at; at++)
+        if (g_ascii_iscntrl(*at))
+            return NULL;
+    return g_steal_pointer(&text);
+}
+
 gboolean
 vmf_judge_split_url(const char *url, gchar **server, gchar **share, gchar **path)
 {
@@ -89,14 +102,12 @@ vmf_judge_split_url(const char *url, gchar **server, gchar **share, gchar **path
     g_auto(GStrv) parts = g_strsplit(url + strlen("smb://"), "/", 3);
     if (g_strv_length(parts) != 3)
         return FALSE;
-    g_autofree gchar *decoded = g_uri_unescape_string(parts[2], NULL);
-    if (decoded == NULL)
+    g_autofree gchar *its_share = decode(parts[1]), *its_path = decode(parts[2]);
+    if (its_share == NULL || its_path == NULL)
         return FALSE;
     *server = g_strdup(parts[0]);
-    *share = g_uri_unescape_string(parts[1], NULL);
-    if (*share == NULL)
-        *share = g_strdup(parts[1]);
-    *path = g_steal_pointer(&decoded);
+    *share = g_steal_pointer(&its_share);
+    *path = g_steal_pointer(&its_path);
     return TRUE;
 }
 

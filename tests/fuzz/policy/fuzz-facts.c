@@ -43,6 +43,7 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
     g_autofree gchar *matrix = vmf_report_set_to_matrix(set);
     g_autofree gchar *json = vmf_report_set_to_json(set);
     g_autofree gchar *junit = vmf_report_set_to_junit(set);
-    g_assert_true(g_utf8_validate(text, -1, NULL) && g_utf8_validate(junit, -1, NULL));
+    g_assert_true(g_utf8_validate(text, -1, NULL) && g_utf8_validate(matrix, -1, NULL));
+    g_assert_true(g_utf8_validate(json, -1, NULL) && g_utf8_validate(junit, -1, NULL));
     return 0;
 }
