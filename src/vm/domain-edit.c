@@ -392,7 +392,9 @@ gchar *
 vmf_domain_edit_disks(const char *xml, const char *run_dir, const VmfDiskEdit *disks, guint n_disks,
                       GError **error)
 {
-    g_autoptr(xmlDoc) doc = open_definition(xml, error);
+    /* what it says of disks must hold before one is added: nobody could read the result */
+    g_autoptr(GPtrArray) urls = vmf_domain_edit_urls(xml, error);
+    g_autoptr(xmlDoc) doc = urls != NULL ? open_definition(xml, error) : NULL;
     if (doc == NULL)
         return NULL;
     xmlNode *root = xmlDocGetRootElement(doc);
