@@ -55,8 +55,24 @@ belongs_to_json(char c)
 }
 
 /*
+ * RFC 8259 section 7, at the backslash. No "\uD800" to "\uDFFF": half a character outside of the first 65,536;
+ * we write none, and alone it is no text. json-glib knows C's octal numbers as well: any byte.
+ */
+static gboolean
+is_escape(const char *at, gsize size)
+{
+    if (size < 2 || at[1] != 'u')
+        return size >= 2 && at[1] != '\0' && strchr("\"\\/bfnrt", at[1]) != NULL;
+    for (gsize i = 2; i < 6; i++)
+        if (i >= size || !g_ascii_isxdigit(at[i]))
+            return FALSE;
+    return g_ascii_toupper(at[2]) != 'D' || g_ascii_xdigit_value(at[3]) < 8;
+}
+
+/*
  * What json-glib would take: its parser calls itself for each level, so that a file of brackets alone would
- * end the process; of several values in a row it believes the last; and it knows comments.
+ * end the process; of several values in a row it believes the last; it knows comments; and it hands
+ * on texts that are none.
  *
  * Returns: (nullable): why it is not one object
  */
@@ -65,8 +81,12 @@ find_fault(const char *text, gsize size)
 {
     guint depth = 0;
     gboolean quoted = FALSE, ended = FALSE;
+    if (!g_utf8_validate(text, (gssize)size, NULL))
+        return "it is no UTF-8 text";
     for (gsize i = 0; i < size; i++) {
         char c = text[i];
+        if (quoted && c == '\\' && !is_escape(text + i, size - i))
+            return "a text in it has an escape that stands for no character";
         if (quoted) {
             i += c == '\\';
             quoted = c != '"';

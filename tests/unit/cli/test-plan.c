@@ -98,11 +98,20 @@ test_not_one_object(Fixture *fixture, gconstpointer data)
     static const struct {
         const char *before, *after, *says;
     } changes[] = {
-        {"", "{}", "something follows"},    {"{}", "", "something follows"},
-        {"\"a\"", "", "no JSON object"},    {"[", "]", "no JSON object"},
-        {"// {\n", "", "no JSON object"},   {"{ /* \" */ }", "", "it is no JSON"},
-        {"{\"a\" # }\n", "", "no JSON"},    {"{", "", "cut short"},
-        {"var plan = ", "", "JSON object"}, {"", "\n  \t\r\n", NULL},
+        {"", "{}", "something follows"},
+        {"{}", "", "something follows"},
+        {"\"a\"", "", "no JSON object"},
+        {"[", "]", "no JSON object"},
+        {"// {\n", "", "no JSON object"},
+        {"{ /* \" */ }", "", "it is no JSON"},
+        {"{\"a\" # }\n", "", "no JSON"},
+        {"{", "", "cut short"},
+        {"var plan = ", "", "JSON object"},
+        {"{\"\xe9\":1}", "", "no UTF-8"},
+        {"{\"a\\ud800\":1}", "", "stands for no character"},
+        {"{\"a\\245\":1}", "", "stands for no character"},
+        {"{\"a\\u12\":1}", "", "stands for no character"},
+        {"", "\n  \t\r\n", NULL},
     };
     g_autoptr(GVariant) dict = write_plan(fixture);
     g_autofree gchar *good = NULL;
