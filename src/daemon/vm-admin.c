@@ -220,7 +220,7 @@ vmf_vm_admin_hook(VmfDaemon *daemon, const char *operation, const char *phase, c
     if (vmf_peer_table_expects(daemon->peers, uuid))
         return TRUE;
     g_mutex_lock(&daemon->hooks);
-    g_hash_table_add(daemon->hooked, g_ascii_strdown(uuid, -1));
+    g_hash_table_add(daemon->hooked, g_strdup(uuid));
     g_mutex_unlock(&daemon->hooks);
     if (ended)
         return vmf_vm_disks_stop(&daemon->context, uuid, error);

@@ -229,10 +229,22 @@ text_below_root(const char *xml, const char *name, GError **error)
     return text != NULL ? g_strstrip(g_strdup(text)) : NULL;
 }
 
+/* (transfer full): in lower case: it becomes a path */
+static gchar *
+uuid_of(const char *stated, GError **error)
+{
+    g_autofree gchar *uuid = g_ascii_strdown(stated, -1);
+    if (g_uuid_string_is_valid(g_strstrip(uuid)))
+        return g_steal_pointer(&uuid);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, WHAT ": '%s' is no UUID", uuid);
+    return NULL;
+}
+
 gchar *
 vmf_domain_edit_uuid(const char *xml, GError **error)
 {
-    return text_below_root(xml, "uuid", error);
+    g_autofree gchar *stated = text_below_root(xml, "uuid", error);
+    return stated != NULL ? uuid_of(stated, error) : NULL;
 }
 
 gchar *
@@ -283,12 +295,7 @@ ensure_uuid(xmlNode *root, GError **error)
         xmlNewTextChild(root, NULL, (const xmlChar *)"uuid", (const xmlChar *)made);
         return made;
     }
-    gchar *uuid = g_ascii_strdown(stated, -1);
-    if (g_uuid_string_is_valid(g_strstrip(uuid)))
-        return uuid;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG, WHAT ": '%s' is no UUID", uuid);
-    g_free(uuid);
-    return NULL;
+    return uuid_of(stated, error);
 }
 
 static xmlNode *

@@ -43,6 +43,8 @@ GPtrArray *vmf_domain_edit_urls(const char *xml, GError **error);
  */
 gchar **vmf_domain_edit_other_disks(const char *xml, GError **error);
 
-/** vmf_domain_edit_uuid() - Returns: (transfer full) (nullable): the definition's UUID or name */
+/** vmf_domain_edit_uuid() - Returns: (transfer full) (nullable): the definition's, valid, in lower case */
 gchar *vmf_domain_edit_uuid(const char *xml, GError **error);
+
+/** vmf_domain_edit_name() - Returns: (transfer full) (nullable): the definition's; libvirt judges it */
 gchar *vmf_domain_edit_name(const char *xml, GError **error);
