@@ -468,6 +468,8 @@ vmf_peer_table_serve(VmfPeerTable *table, VmfChannel *channel, GError **error)
     g_autoptr(GDBusConnection) bus = fd >= 0 ? vmf_peer_bus_over(fd, TRUE, error) : NULL;
     if (bus == NULL) {
         count_session(table, sid, -1);
+        g_prefix_error(
+            error, "'%s' is accepted as a peer, but its connection failed: ", computer->account);
         return FALSE;
     }
 

@@ -313,6 +313,11 @@ vmf_peer_bus_over(int fd, gboolean server, GError **error)
                : G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT,
         observer, patience, error);
     g_source_destroy(timer);
+    if (bus == NULL && g_cancellable_is_cancelled(patience)) {
+        g_clear_error(error);
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+                    "it has not begun with D-Bus within %d s", VMF_PEER_AUTH_S);
+    }
     if (bus != NULL && server)
         g_dbus_connection_add_filter(bus, count_calls, g_new0(gint, 1), g_free);
     return bus;
