@@ -151,7 +151,7 @@ class Judge:
     def look(self):
         text = self.host.run("bash", "-c", """
             pid=$(cat /run/lab/vmferryd.pid)
-            echo "vmferryd $pid $(stat -c %Y /proc/$pid)"
+            echo "vmferryd $pid $(cut -d ' ' -f 22 /proc/$pid/stat)"
             echo "folders $(ls /run/vmferry | grep -v """ + self.offered + """ | tr '\\n' ' ')"
             echo "domains $(virsh -q list --all --name | sort | tr '\\n' ' ')"
             echo "state $(virsh domstate """ + self.guest.name + """)"
