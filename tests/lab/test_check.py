@@ -308,7 +308,7 @@ def opened_by_another(lab, path):
     client = lab.host("fs1").start("smbclient", "//fs1.lab.test/vms", *ADMINISTRATOR)
     client.stdin.write(f"open {path}\n")
     client.stdin.flush()
-    until(lambda: any(file.path == path and file.writes for file in lab.server_files()), 10,
+    until(lambda: any(file.path == path and file.writes for file in lab.server_files()), 30,
           f"{path} is open")
     try:
         yield
