@@ -73,11 +73,13 @@ int
 vmf_disk_line_open(VmfDiskLines *lines, GError **error)
 {
     int ends[2] = {-1, -1};
-    if (g_atomic_int_add(&lines->open, 1) >= VMF_DISK_LINES_MAX ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    gboolean room = g_atomic_int_add(&lines->open, 1) < VMF_DISK_LINES_MAX;
+    if (!room || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        int saved = errno;
         g_atomic_int_add(&lines->open, -1);
-        g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "no more than %d lines are open at a time",
-                    VMF_DISK_LINES_MAX);
+        g_set_error(error, VMF_ERROR, room ? VMF_ERROR_INTERNAL : VMF_ERROR_BUSY,
+                    room ? "cannot open a line: %s" : "no more lines are open at a time than %s",
+                    room ? g_strerror(saved) : G_STRINGIFY(VMF_DISK_LINES_MAX));
         return -1;
     }
     Line *line = g_new(Line, 1);
