@@ -93,15 +93,55 @@ append_verdict(GString *out, const VmfReport *report)
         g_string_append(out, "(what needs a host was not judged: vmferry check VM --to HOST)\n");
 }
 
+/* Both are unknown for one reason, which often is long and true of half the checks. */
+static gboolean
+same_unknown(const VmfFinding *a, const VmfFinding *b)
+{
+    return a->result == VMF_RESULT_UNKNOWN && b->result == VMF_RESULT_UNKNOWN &&
+           a->judged == a->result && b->judged == b->result && a->fix[0] == NULL &&
+           b->fix[0] == NULL && strcmp(a->message, b->message) == 0;
+}
+
+static gboolean
+is_told_before(const VmfReport *report, guint at)
+{
+    for (guint i = 0; i < at; i++)
+        if (same_unknown(report->findings->pdata[i], report->findings->pdata[at]))
+            return TRUE;
+    return FALSE;
+}
+
+/* The checks for which one reason stands: "(and so DIR-020, SMB-110)" */
+static void
+append_same(GString *out, const VmfReport *report, guint at)
+{
+    const VmfFinding *first = report->findings->pdata[at];
+    const char *last = first->id;
+    g_autoptr(GString) ids = g_string_new(NULL);
+    for (guint i = at + 1; i < report->findings->len; i++) {
+        const VmfFinding *other = report->findings->pdata[i];
+        if (!same_unknown(first, other) || strcmp(last, other->id) == 0)
+            continue;
+        g_string_append_printf(ids, "%s%s", ids->len ? ", " : "", other->id);
+        last = other->id;
+    }
+    if (ids->len)
+        g_string_append_printf(out, "      (and so %s)\n", ids->str);
+}
+
 gchar *
 vmf_report_to_text(const VmfReport *report, gboolean all)
 {
     GString *out = g_string_new(NULL);
     for (guint i = 0; i < report->findings->len; i++) {
         const VmfFinding *finding = report->findings->pdata[i];
-        if (all ||
-            (finding->result != VMF_RESULT_PASS && finding->result != VMF_RESULT_NOT_APPLICABLE))
-            append_finding(out, finding);
+        gboolean well = finding->result == VMF_RESULT_PASS ||
+                        finding->result == VMF_RESULT_NOT_APPLICABLE;
+        if (!all && (well || is_told_before(report, i)))
+            continue;
+        append_finding(out, finding);
+        if (!all)
+            append_same(out, report, i);
     }
     append_verdict(out, report);
     return g_string_free(out, FALSE);

@@ -90,7 +90,8 @@ const VmfFinding *vmf_report_find(const VmfReport *report, const char *id);
 
 /**
  * vmf_report_to_text() - the table for people, closing with a line that says the verdict
- * @all: also what passed and what does not apply
+ * @all: also what passed and what does not apply, and each thing that is unknown by itself; else what is
+ *       unknown for one reason is told once, with the checks it stands for
  */
 gchar *vmf_report_to_text(const VmfReport *report, gboolean all);
 

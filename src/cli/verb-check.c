@@ -204,7 +204,7 @@ parse(int *argc, char ***argv, Options *options, GError **error)
         {"to", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->to,
          "Host it would go to; repeat it, or say all, for a table of hosts", "HOST|all"},
         {"all", 'a', 0, G_OPTION_ARG_NONE, &options->all,
-         "Print what passed and what does not apply, too", NULL},
+         "Print each finding: what passed and what does not apply, too", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "Print a vmferry.check/1 object", NULL},
         {"junit", 0, 0, G_OPTION_ARG_NONE, &options->junit, "Print JUnit's XML", NULL},
         {"save", 0, 0, G_OPTION_ARG_FILENAME, &options->save,
