@@ -14,10 +14,9 @@ static const VmfVerb verbs[] = {
     {"attach", "VM DEV smb://...", "put a disk of a VM behind a share connection", vmf_verb_attach},
     {"jobs", "", "the newest moves of this host", vmf_verb_jobs},
     {"job", "ID", "one move in full", vmf_verb_job},
-    {"recover", "VM", "start a VM from the share after its host died", vmf_verb_recover},
-    {"acl", "eval ...", "may an account do that with a file, and which entry decides",
-     vmf_verb_acl},
     {"cancel", "ID", "stop a move; the VM stays where it is", vmf_verb_cancel},
+    {"recover", "VM", "start a VM from the share after its host died", vmf_verb_recover},
+    {"acl", "show|eval ...", "who may do what with a file, and which entry decides", vmf_verb_acl},
 };
 
 static void
@@ -27,7 +26,7 @@ print_help(void)
             "Moves running VMs between hosts of one Active Directory domain, their disks on SMB 3\n"
             "shares. Talks to the vmferryd of this host.\n\n");
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
-        g_print("  %-8s %-16s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
+        g_print("  %-8s %-17s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
     g_print(
         "\nvmferry VERB --help tells more. Exit status: 0 done; 1 failed, the VM goes on at the\n"
         "source; 2 wrong usage; 3 could not be judged; 4 the VM is paused and needs attention.\n");
