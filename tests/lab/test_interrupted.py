@@ -8,10 +8,8 @@ memory under TCG, with virsh as well (measured): the memory's contents are not j
 import pytest
 
 from labkit.lab import until
-from labkit.moves import RunningMove, assert_says, move
+from labkit.moves import SLOW, RunningMove, assert_says, move
 from labkit.untouched import untouched
-
-SLOW = ("--bandwidth", "4")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from labkit.lab import until
-from labkit.moves import RunningMove, assert_says, move, refused
+from labkit.moves import SLOW, RunningMove, assert_says, move, refused
 from labkit.untouched import untouched
 
 ADMINISTRATOR = ("-A", "/root/administrator")
@@ -206,7 +206,7 @@ def test_second_move_of_the_same_vm(lab, hv1, hv2):
     guest = lab.create_guest("slow", on=hv1)
     try:
         with untouched(lab, guest):
-            first = RunningMove(hv1, guest, hv2, "--bandwidth", "4").wait_for_stage("memory")
+            first = RunningMove(hv1, guest, hv2, *SLOW).wait_for_stage("memory")
             refused(hv1, guest.name, "hv2", guest.name, r"already|other job|being moved|under way",
                     rf"cancel|job {first.job()}|jobs")
             assert hv1.vmferry("migrate", guest.name, "--to", "hv1", check=False).returncode == 1

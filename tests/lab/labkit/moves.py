@@ -8,6 +8,8 @@ import threading
 from labkit import report as move_report
 from labkit.lab import CommandFailed, until
 
+SLOW = ("--bandwidth", "1")     # MiB/s: a minute and a half, far more than any test needs to end it
+
 
 def move(source, guest, destination, *options):
     """A move that must succeed; returns its report"""
