@@ -40,6 +40,10 @@ main(int argc, char **argv)
         g_print("vmferry %s\n", VMF_VERSION);
         return VMF_EXIT_DONE;
     }
+    if (argc == 3 && strcmp(argv[1], "help") == 0) { /* help VERB: VERB --help */
+        argv[1] = argv[2];
+        argv[2] = (char *)"--help";
+    }
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
         print_help();
         return VMF_EXIT_DONE;
