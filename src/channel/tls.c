@@ -216,12 +216,24 @@ check_parameters(VmfTls *tls, GError **error)
     return FALSE;
 }
 
+static gsize
+input_left(const VmfTls *tls)
+{
+    return tls->input_end - tls->input_start;
+}
+
+/* GnuTLS says "again" as well when it has thrown something away, and has more to look at. */
+static gboolean
+has_more(const VmfTls *tls, gsize before)
+{
+    return input_left(tls) > 0 && input_left(tls) < before;
+}
+
 /* For a part of a record and no more, GnuTLS says "again" as if more could come. */
 static int
 ended_or_again(const VmfTls *tls)
 {
-    gboolean over = tls->input_over && tls->input_start == tls->input_end;
-    return over ? GNUTLS_E_PREMATURE_TERMINATION : GNUTLS_E_AGAIN;
+    return tls->input_over ? GNUTLS_E_PREMATURE_TERMINATION : GNUTLS_E_AGAIN;
 }
 
 VmfTlsResult
@@ -229,9 +241,12 @@ vmf_tls_handshake(VmfTls *tls, GError **error)
 {
     pthread_mutex_lock(&tls->lock);
     int rc;
-    do
+    gsize before;
+    do {
+        before = input_left(tls);
         rc = gnutls_handshake(tls->session);
-    while (rc < 0 && !gnutls_error_is_fatal(rc) && rc != GNUTLS_E_AGAIN);
+    } while (rc < 0 && !gnutls_error_is_fatal(rc) &&
+             (rc != GNUTLS_E_AGAIN || has_more(tls, before)));
     if (rc == GNUTLS_E_AGAIN)
         rc = ended_or_again(tls);
     if (rc < 0 && rc != GNUTLS_E_AGAIN)
@@ -317,7 +332,10 @@ vmf_tls_open(VmfTls *tls, guint8 *data, gsize size, gsize *used, GError **error)
     *used = 0;
     pthread_mutex_lock(&tls->lock);
     while (tls->open_rc == 0 && *used < size) {
+        gsize before = input_left(tls);
         gssize rc = gnutls_record_recv(tls->session, data + *used, size - *used);
+        if (rc == GNUTLS_E_AGAIN && has_more(tls, before))
+            continue;
         if (rc > 0)
             *used += (gsize)rc;
         else if (rc == 0)
