@@ -10,6 +10,7 @@ import pytest
 from labkit import owner_record, report
 from labkit.lab import until
 from labkit.smbd_log import SmbdLog
+from labkit.untouched import largest_unexplained_ms
 from labkit.watch import MS, Beat, parse_line, presence
 
 # ---- the owner record ----
@@ -212,6 +213,17 @@ def test_heartbeats_outage_is_measured():
     before, after = beats(("hv1", "b", 1, 50)), beats(("hv1", "b", 1, 50), ("hv2", "b", 51, 50))[50:]
     late = [beat._replace(time=beat.time + 70 * MS) for beat in after]
     assert presence(before + late).largest_gap_ms() == 72
+
+
+def test_heartbeats_wait_for_a_processor_explains_what_it_covers():
+    before, after = beats(("hv1", "b", 1, 50)), beats(("hv1", "b", 1, 50), ("hv1", "b", 51, 50))[50:]
+    gaps = presence(before + [beat._replace(time=beat.time + 70 * MS) for beat in after]).gaps
+    last = before[-1].time
+    assert largest_unexplained_ms(gaps, []) == 72
+    # 60 ms of waiting, within the gap; then the same before it, and behind it
+    assert largest_unexplained_ms(gaps, [(last - MS, 5), (last + 80 * MS, 5 + 60 * MS)]) == 12
+    assert largest_unexplained_ms(gaps, [(last - 9 * MS, 5), (last - MS, 60 * MS), (last + 80 * MS, 60 * MS)]) == 72
+    assert largest_unexplained_ms(gaps, [(last - MS, 5), (last + 73 * MS, 5), (last + 99 * MS, 60 * MS)]) == 72
 
 
 def test_watch_log_lines_are_parsed():

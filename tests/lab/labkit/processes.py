@@ -37,6 +37,11 @@ class Process:
         """The disk process of a guest"""
         return cls.in_host(host, int(host.run("cat", f"/run/vmferry/{guest.uuid}/pid").stdout))
 
+    @classmethod
+    def of_guest(cls, host, guest):
+        """The guest's QEMU"""
+        return cls.in_host(host, int(host.run("cat", f"/run/libvirt/qemu/{guest.name}.pid").stdout))
+
     def is_there(self):
         return self._proc.exists()
 
@@ -51,3 +56,9 @@ class Process:
 
     def threads(self):
         return len(list((self._proc / "task").iterdir()))
+
+    def guest_threads(self):
+        """Of a QEMU, "PID/task/TID": those which a heartbeat goes through, the virtual processors' and the main one"""
+        names = {task.name: (task / "comm").read_text() for task in (self._proc / "task").iterdir()}
+        return [f"{self.pid}/task/{tid}" for tid, name in names.items()
+                if tid == str(self.pid) or name.startswith("CPU ")]
