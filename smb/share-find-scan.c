@@ -62,14 +62,22 @@ read_file(SMBCCTX *context, const char *url, gsize most)
     return got == 0 ? g_steal_pointer(&bytes) : NULL;
 }
 
+/*
+ * libsmbclient replaces a file by removing it before it renames the new one: a host that died in between
+ * has left that one, whole, under the name that disk-set-files.c gives it.
+ */
 static gchar *
 read_definition(Scan *scan, const char *folder, gchar **problem)
 {
     g_autofree gchar *url = below(folder, "domain.xml");
+    g_autofree gchar *successor = g_strconcat(folder, "/.vmferry/domain.xml.new", NULL);
     g_autoptr(GByteArray) bytes = read_file(scan->context, url, MAX_DEFINITION);
+    int code = errno;
+    if (bytes == NULL && code == ENOENT)
+        bytes = read_file(scan->context, successor, MAX_DEFINITION);
     if (bytes && g_utf8_validate((const gchar *)bytes->data, bytes->len, NULL))
         return g_strndup((const gchar *)bytes->data, bytes->len);
-    *problem = g_strdup_printf("%s: %s", url, bytes ? "it is not UTF-8 text" : g_strerror(errno));
+    *problem = g_strdup_printf("%s: %s", url, bytes ? "it is not UTF-8 text" : g_strerror(code));
     return g_strdup("");
 }
 
