@@ -196,17 +196,40 @@ do_drain(const char *mib)
     printf("drained %" G_GUINT64_FORMAT "\n", done);
 }
 
-/* Until nothing has come for @ms: the other QEMU waits for an answer. */
-void
-do_drain_idle(const char *ms)
+/* How the last that QEMU says begins, behind its length (its migration/savevm.c): the machine's description */
+#define DESCRIPTION "{\"page_size\""
+#define LENGTH_SIZE 4
+
+/* Returns: how much of the description is still to come; -1: it has not begun */
+static gint64
+find_description(const guint8 *bytes, gsize size)
 {
-    g_autofree guint8 *block = g_malloc(BLOCK);
-    struct pollfd one = {stream_fd, POLLIN, 0};
+    guint32 length;
+    const guint8 *at = memmem(bytes, size, DESCRIPTION, strlen(DESCRIPTION));
+    if (at == NULL || at - bytes < LENGTH_SIZE)
+        return -1;
+    memcpy(&length, at - LENGTH_SIZE, sizeof length);
+    return (gint64)GUINT32_FROM_BE(length) - (bytes + size - at);
+}
+
+/* Until the other QEMU has said everything, and waits for an answer: it may pause before that. */
+void
+do_drain_state(const char *ignored)
+{
+    const gsize kept_most = LENGTH_SIZE + strlen(DESCRIPTION) - 1;
+    g_autofree guint8 *block = g_malloc(kept_most + BLOCK);
     guint64 done = 0;
-    gssize n = 1;
-    while (n > 0 && poll(&one, 1, done > 0 ? atoi(ms) : -1) == 1) {
-        n = recv(stream_fd, block, BLOCK, 0);
-        done += n > 0 ? (guint64)n : 0;
+    gsize kept = 0;
+    gint64 left = -1;
+    while (left != 0) {
+        gssize n = recv(stream_fd, block + kept, BLOCK, 0);
+        if (n <= 0 || (left > 0 && n > left))
+            wrong("the stream does not end with the machine's description");
+        done += (guint64)n;
+        left = left > 0 ? left - n : find_description(block, kept + (gsize)n);
+        gsize size = kept + (gsize)n;
+        kept = left < 0 ? MIN(size, kept_most) : 0;
+        memmove(block, block + size - kept, kept);
     }
     printf("drained %" G_GUINT64_FORMAT ", and is waited for\n", done);
 }

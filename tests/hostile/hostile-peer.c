@@ -22,7 +22,7 @@
  *   expect-stream / take-stream      name in $stream; the memory stream has come
  *   stream NAME             open a memory stream;  reject-stream NAME: it must not open
  *   pour MIB | drain MIB    write to, read from the stream; 0: until it ends
- *   drain-idle MS           read from it until nothing has come for that long
+ *   drain-state             read from it until QEMU has sent all, and waits for an answer
  *   shut-return-path        say in the stream that QEMU has taken all
  *   cut-stream | end-stream | cut    close without and with an end mark; the control channel
  *   closed [SECONDS]        the other end closes the control channel by then
@@ -176,7 +176,7 @@ static const struct {
     {"reject-stream", do_reject_stream},
     {"pour", do_pour},
     {"drain", do_drain},
-    {"drain-idle", do_drain_idle},
+    {"drain-state", do_drain_state},
     {"shut-return-path", do_shut_return_path},
     {"cut-stream", do_cut_stream},
     {"end-stream", do_end_stream},

@@ -47,7 +47,7 @@ void do_stream(const char *rest);
 void do_reject_stream(const char *rest);
 void do_pour(const char *rest);
 void do_drain(const char *rest);
-void do_drain_idle(const char *rest);
+void do_drain_state(const char *rest);
 void do_shut_return_path(const char *rest);
 void do_cut_stream(const char *rest);
 void do_end_stream(const char *rest);
