@@ -204,6 +204,8 @@ put(Inode *inode, const void *bytes, gsize count, guint64 offset, int host, gboo
         return;
     guint block = (guint)(offset / 8), slot = (guint)inode->disk * SIM_BLOCKS + block;
     guint64 number = sim_server_block((guint)inode->disk, block);
+    if (slot != SIM_META_SLOT && world.hosts[host].qemu.version == world.version)
+        world.before_run = 0;
     if (world.tracing)
         sim_trace("disk %d block %u = %" G_GUINT64_FORMAT " by %s", inode->disk, block, number, by);
     if (number < world.acked[slot])

@@ -176,7 +176,7 @@ typedef struct {
 
     /* the guest: one, whoever runs it */
     guint64 version;
-    guint64 before_run; /* the version that was let run last, until the guest changes anything */
+    guint64 before_run; /* the version that was let run last, until the guest has written there */
     guint64 next_number;
     guint64 acked[SIM_DISKS * SIM_BLOCKS];
     guint64 sent[SIM_DISKS * SIM_BLOCKS];
