@@ -166,7 +166,10 @@ from_parts(const char *text, gchar **parts, GError **error)
         why = why_bad_path(parts + 2);
     if (why != NULL)
         return refuse(text, why, error);
-    return assemble(server, parts[1], parts + 2);
+    g_autoptr(VmfShareUrl) url = assemble(server, parts[1], parts + 2);
+    if (strlen(url->url) > MAX_TEXT) /* it has to be read again where it is handed on */
+        return refuse(text, "it is too long when its characters are written as %XX", error);
+    return g_steal_pointer(&url);
 }
 
 VmfShareUrl *
