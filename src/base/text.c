@@ -6,10 +6,7 @@
 int
 vmf_text_head(const char *text, guint most)
 {
-    gsize size = strnlen(text, (gsize)most + 1);
-    if (size <= most)
-        return (int)size;
-    for (size = most; size > 0 && ((guint8)text[size] & 0xc0) == 0x80; size--)
-        continue;
-    return (int)size;
+    const char *end;
+    g_utf8_validate(text, (gssize)strnlen(text, most), &end);
+    return (int)(end - text);
 }
