@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a guest went on as if nothing had happened."""
 
+import bisect
 import contextlib
 import subprocess
 import sys
@@ -46,9 +47,9 @@ class Metronome:
 
 def waited_ns(samples, begin, end):
     """How long the threads waited for a processor at most, between two times; 0: nobody looked"""
-    earlier = [waited for time, waited in samples if time <= begin][-1:]
-    later = [waited for time, waited in samples if time >= end][:1]
-    return later[0] - earlier[0] if earlier and later else 0
+    earlier = bisect.bisect_right(samples, begin, key=lambda sample: sample[0]) - 1
+    later = bisect.bisect_left(samples, end, key=lambda sample: sample[0])
+    return samples[later][1] - samples[earlier][1] if earlier >= 0 and later < len(samples) else 0
 
 
 def largest_unexplained_ms(gaps, samples):
