@@ -160,7 +160,7 @@ sim_qemu_cpus(SimHost *host, gboolean run, const char *why)
     if (!run)
         return;
     qemu->state = DOM_RUNNING;
-    /* One that was let run, and ended before a write of its reached the server: the source may go on. */
+    /* One that was let run, and ended before a write of its left the gate: the source may go on. */
     if (!qemu->memory_here || (qemu->version != world.version && qemu->version != world.before_run))
         sim_violation("I6", "hv%d lets the guest run with an old state of its memory (%s)",
                       host->index + 1, why);

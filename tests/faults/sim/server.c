@@ -204,8 +204,6 @@ put(Inode *inode, const void *bytes, gsize count, guint64 offset, int host, gboo
         return;
     guint block = (guint)(offset / 8), slot = (guint)inode->disk * SIM_BLOCKS + block;
     guint64 number = sim_server_block((guint)inode->disk, block);
-    if (slot != SIM_META_SLOT && world.hosts[host].qemu.version == world.version)
-        world.before_run = 0;
     if (world.tracing)
         sim_trace("disk %d block %u = %" G_GUINT64_FORMAT " by %s", inode->disk, block, number, by);
     if (number < world.acked[slot])
@@ -638,6 +636,13 @@ share_read(VmfShareFile *base, void *buffer, gsize count, guint64 offset, gsize 
     return ok_answer;
 }
 
+/* QEMU's own, of a qcow2 image, which Finish writes before the guest runs */
+static gboolean
+is_metadata(const Inode *inode, guint64 offset)
+{
+    return (guint)inode->disk * SIM_BLOCKS + (guint)(offset / 8) == SIM_META_SLOT;
+}
+
 static VmfShareAnswer
 share_write(VmfShareFile *base, const void *buffer, gsize count, guint64 offset)
 {
@@ -650,6 +655,10 @@ share_write(VmfShareFile *base, const void *buffer, gsize count, guint64 offset)
         inode->size = MIN(count, sizeof inode->bytes);
         return ok_answer;
     }
+    /* it has left the gate, whatever becomes of it: the guest's older memory is not to run again */
+    if (inode->disk >= 0 && !is_metadata(inode, offset) &&
+        session->host->qemu.version == world.version)
+        world.before_run = 0;
     sim_point("hv%d writes %s", session->host->index + 1, kind_of(inode));
     if (!arrive(session, handle, buffer, count, offset))
         return lost_answer;
