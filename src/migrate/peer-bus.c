@@ -14,30 +14,45 @@ too_large(GError **error, const char *what, gsize bytes)
     return FALSE;
 }
 
+static gboolean
+no_line(GError **error)
+{
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                "the peer does not begin with D-Bus: its authentication is no lines of text");
+    return FALSE;
+}
+
 /*
  * The server's end reads "\0AUTH …\r\n", perhaps more lines, and "BEGIN\r\n"; the client's reads lines, of
- * which the last begins with "OK ". (No fds are passed, so the client sends BEGIN next.)
+ * which the last begins with "OK ". (No fds are passed, so the client sends BEGIN next.) GDBus must see
+ * the same lines, or a limit would be kept on what it does not take for a message: so whatever it might
+ * divide in another way (NUL, CR or LF alone, other than ASCII) is refused.
  */
 static gboolean
 feed_auth(VmfPeerFrames *frames, gboolean client, guint8 byte, GError **error)
 {
-    static const char begin[] = "BEGIN\r\n";
+    const char *wanted = client ? "OK " : "BEGIN";
     if (++frames->auth > VMF_PEER_AUTH_MAX)
         return too_large(error, "an authentication", VMF_PEER_AUTH_MAX);
-    if (client) { /* 1, 2, 3: in a line with "O", "OK", "OK "; 4: in another one */
-        static const char ok[] = "OK ";
-        if (byte == '\n') {
-            frames->started = frames->matched == 3;
-            frames->matched = 0;
-        } else if (frames->matched < 3) {
-            frames->matched = byte == (guint8)ok[frames->matched] ? frames->matched + 1 : 4;
-        }
+    if (!client && frames->auth == 1)
+        return byte == '\0' || no_line(error);
+    if (frames->ending && byte != '\n')
+        return no_line(error);
+    if (frames->ending) {
+        frames->started = frames->matched == strlen(wanted) &&
+                          (client || frames->line == frames->matched);
+        frames->ending = FALSE;
+        frames->line = frames->matched = 0;
         return TRUE;
     }
-    frames->matched = byte == (guint8)begin[frames->matched] ? frames->matched + 1
-                      : byte == (guint8)begin[0]             ? 1
-                                                             : 0;
-    frames->started = frames->matched == sizeof begin - 1;
+    frames->ending = byte == '\r';
+    if (frames->ending)
+        return TRUE;
+    if (!g_ascii_isprint(byte))
+        return no_line(error);
+    if (frames->line == frames->matched && byte == (guint8)wanted[frames->matched])
+        frames->matched++;
+    frames->line++;
     return TRUE;
 }
 
@@ -101,6 +116,17 @@ input_base(gpointer stream)
     return g_filter_input_stream_get_base_stream(G_FILTER_INPUT_STREAM(stream));
 }
 
+/*
+ * Up to the first message a byte at a time: GDBus buffers what it reads of the authentication, and what lay
+ * behind it would be lost there, and counted here.
+ */
+static gsize
+input_room(gpointer stream, gsize count)
+{
+    const VmfPeerInput *input = stream;
+    return input->frames.started ? count : MIN(count, 1);
+}
+
 static gssize
 input_take(gpointer stream, const void *buffer, gssize size, GError **error)
 {
@@ -115,7 +141,8 @@ static gssize
 input_read(GInputStream *stream, void *buffer, gsize count, GCancellable *cancellable,
            GError **error)
 {
-    gssize size = g_input_stream_read(input_base(stream), buffer, count, cancellable, error);
+    gssize size = g_input_stream_read(input_base(stream), buffer, input_room(stream, count),
+                                      cancellable, error);
     return input_take(stream, buffer, size, error);
 }
 
@@ -137,7 +164,8 @@ static gssize
 input_read_now(GPollableInputStream *stream, void *buffer, gsize count, GError **error)
 {
     gssize size = g_pollable_input_stream_read_nonblocking(
-        G_POLLABLE_INPUT_STREAM(input_base(stream)), buffer, count, NULL, error);
+        G_POLLABLE_INPUT_STREAM(input_base(stream)), buffer, input_room(stream, count), NULL,
+        error);
     return input_take(stream, buffer, size, error);
 }
 

@@ -38,12 +38,14 @@ typedef struct {
     gsize left;       /* of the message after its header */
     gsize auth;       /* bytes of the authentication so far */
     gboolean started; /* messages have begun */
-    guint matched;    /* of the line that ends the authentication */
+    gsize line;       /* bytes of the authentication's present line */
+    gsize matched;    /* of them, from its beginning, as in the line that ends the authentication */
+    gboolean ending;  /* its CR has come */
 } VmfPeerFrames;
 
 /**
  * vmf_peer_frames_feed() - the next bytes that a peer has sent
- * @client: this end began: the peer's authentication ends with "OK …\r\n", else with "BEGIN\r\n"
+ * @client: this end began: the peer's authentication ends with a line "OK …", else with a line "BEGIN"
  *
  * Returns: %FALSE and G_IO_ERROR_MESSAGE_TOO_LARGE or _INVALID_DATA
  */

@@ -3,8 +3,10 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#define BEGIN "AUTH ANONYMOUS\r\nBEGIN\r\n"
+#define BEGIN      "\0AUTH ANONYMOUS\r\nBEGIN\r\n"
+#define BEGIN_SIZE (sizeof BEGIN - 1)
 
 /* A header of a little-endian message with a body of that size and no fields. */
 static void
@@ -34,7 +36,7 @@ test_split(void)
     for (gsize step = 1; step < 40; step++) {
         VmfPeerFrames frames = {0};
         g_autoptr(GError) error = NULL;
-        g_assert_true(feed(&frames, BEGIN, strlen(BEGIN), step, &error));
+        g_assert_true(feed(&frames, BEGIN, BEGIN_SIZE, step, &error));
         g_assert_true(frames.started);
         for (guint i = 0; i < 3; i++)
             g_assert_true(feed(&frames, message, sizeof message, step, &error));
@@ -52,13 +54,13 @@ test_too_large(void)
         VmfPeerFrames frames = {0};
         g_autoptr(GError) error = NULL;
         header(message, bodies[i]);
-        g_assert_true(feed(&frames, BEGIN, strlen(BEGIN), 5, NULL));
+        g_assert_true(feed(&frames, BEGIN, BEGIN_SIZE, 5, NULL));
         g_assert_false(feed(&frames, message, sizeof message, 3, &error));
         g_assert_nonnull(error);
     }
     VmfPeerFrames frames = {0};
     header(message, VMF_PEER_MESSAGE_MAX - 16);
-    g_assert_true(feed(&frames, BEGIN, strlen(BEGIN), 5, NULL));
+    g_assert_true(feed(&frames, BEGIN, BEGIN_SIZE, 5, NULL));
     g_assert_true(feed(&frames, message, sizeof message, 16, NULL));
 }
 
@@ -68,6 +70,7 @@ test_auth_without_end(void)
     VmfPeerFrames frames = {0};
     g_autoptr(GError) error = NULL;
     g_autofree gchar *line = g_strnfill(VMF_PEER_AUTH_MAX + 1, 'B');
+    line[0] = '\0';
     g_assert_false(feed(&frames, line, VMF_PEER_AUTH_MAX + 1, 1000, &error));
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE);
 }
@@ -88,6 +91,46 @@ test_client_auth(void)
         g_assert_true(vmf_peer_frames_feed(&frames, TRUE, (const guint8 *)cases[i].said,
                                            strlen(cases[i].said), NULL));
         g_assert_cmpint(frames.started, ==, cases[i].started);
+    }
+}
+
+/* What GDBus may divide into lines in another way than we do */
+static void
+test_no_lines(void)
+{
+    static const struct {
+        gboolean client;
+        const char said[24];
+        gsize size;
+    } cases[] = {
+        {FALSE, "AUTH\r\n", 6},       {FALSE, "\0AUTH\n", 6},
+        {FALSE, "\0AUTH\rX", 7},      {FALSE, "\0BEGIN\0x\r\n", 10},
+        {FALSE, "\0\xc3\xa9\r\n", 5}, {FALSE, "\0A\r\r\n", 5},
+        {TRUE, "OK \n", 4},           {TRUE, "OK \0\r\n", 6},
+        {TRUE, "OK 0\r\r\n", 7},      {TRUE, "\x80", 1},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        VmfPeerFrames frames = {0};
+        g_autoptr(GError) error = NULL;
+        g_assert_false(vmf_peer_frames_feed(&frames, cases[i].client, (const guint8 *)cases[i].said,
+                                            cases[i].size, &error));
+        g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+    }
+}
+
+/* No other line begins the messages, whatever it holds. */
+static void
+test_other_lines(void)
+{
+    static const char *const lines[] = {"XBEGIN\r\n", "AUTH BEGIN\r\n", "BEGINBEGIN\r\n",
+                                        "BEGIN \r\n", "BEGI\r\n"};
+    for (gsize i = 0; i < G_N_ELEMENTS(lines); i++) {
+        VmfPeerFrames frames = {0};
+        g_assert_true(feed(&frames, "", 1, 1, NULL));
+        g_assert_true(feed(&frames, lines[i], strlen(lines[i]), 3, NULL));
+        g_assert_false(frames.started);
+        g_assert_true(feed(&frames, "BEGIN\r\n", 7, 3, NULL));
+        g_assert_true(frames.started);
     }
 }
 
@@ -164,6 +207,83 @@ test_ends(void)
     end(&ends);
 }
 
+/* All that a peer says, without waiting for an answer; the writing ends with the connection. */
+typedef struct {
+    int fd;
+    const guint8 *said;
+    gsize size;
+} Talker;
+
+static gpointer
+talk(gpointer data)
+{
+    const Talker *talker = data;
+    gsize sent = 0;
+    for (gssize n = 0; n >= 0 && sent < talker->size; sent += (gsize)MAX(n, 0))
+        n = send(talker->fd, talker->said + sent, talker->size - sent, MSG_NOSIGNAL);
+    return NULL;
+}
+
+static GDBusConnection *
+hear(const GByteArray *said, int pair[2], GError **error)
+{
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+    Talker talker = {pair[1], said->data, said->len};
+    GThread *thread = g_thread_new("talk", talk, &talker);
+    GDBusConnection *bus = vmf_peer_bus_over(pair[0], TRUE, error);
+    g_thread_join(thread); /* where there is no bus, that end is closed */
+    return bus;
+}
+
+/*
+ * A line that looks like the last one, and then no end of it: GDBus would take it for one line, and we
+ * for messages.
+ */
+static void
+test_endless_line(void)
+{
+    static const char said[] = "\0AUTH ANONYMOUS\r\nXBEGIN\r\n";
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autoptr(GError) error = NULL;
+    guint8 message[16 + 4096] = {0};
+    int pair[2];
+    header(message, 4096);
+    g_byte_array_append(bytes, (const guint8 *)said, sizeof said - 1);
+    for (guint i = 0; i < 64; i++)
+        g_byte_array_append(bytes, message, sizeof message);
+    g_autoptr(GDBusConnection) bus = hear(bytes, pair, &error);
+    g_assert_null(bus);
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+    close(pair[1]);
+}
+
+/* Nothing of what comes behind the authentication is lost to GDBus: it is what was counted. */
+static void
+test_said_at_once(void)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDBusMessage) message = ping(3);
+    int pair[2];
+    gsize size;
+    g_dbus_message_set_serial(message, 1);
+    g_autofree guchar *blob = g_dbus_message_to_blob(message, &size, G_DBUS_CAPABILITY_FLAGS_NONE,
+                                                     NULL);
+    g_byte_array_append(bytes, (const guint8 *)BEGIN, BEGIN_SIZE);
+    g_byte_array_append(bytes, blob, (guint)size);
+    g_autoptr(GDBusConnection) bus = hear(bytes, pair, &error);
+    g_assert_no_error(error);
+    g_dbus_connection_start_message_processing(bus);
+    g_autofree gchar *answers = g_malloc0(1024);
+    gsize got = 0;
+    while (memmem(answers, got, "UnknownMethod", 13) == NULL) { /* of x.y.Z: it was read */
+        gssize n = recv(pair[1], answers + got, 1023 - got, 0);
+        g_assert_cmpint(n, >, 0);
+        got += (gsize)n;
+    }
+    close(pair[1]);
+}
+
 /* Calls that nobody answers: the server does not process them yet, and has no more of them than so. */
 static GDBusMessage *
 keep(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
@@ -203,7 +323,11 @@ main(int argc, char **argv)
     g_test_add_func("/peer-bus/message-too-large/refused", test_too_large);
     g_test_add_func("/peer-bus/authentication-without-end/refused", test_auth_without_end);
     g_test_add_func("/peer-bus/servers-answers/understood", test_client_auth);
+    g_test_add_func("/peer-bus/no-lines/refused", test_no_lines);
+    g_test_add_func("/peer-bus/other-lines/begin-nothing", test_other_lines);
     g_test_add_func("/peer-bus/two-ends/speak", test_ends);
+    g_test_add_func("/peer-bus/endless-line/cut", test_endless_line);
+    g_test_add_func("/peer-bus/said-at-once/nothing-lost", test_said_at_once);
     g_test_add_func("/peer-bus/calls-without-answer/limited", test_calls);
     return g_test_run();
 }
