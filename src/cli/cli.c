@@ -43,18 +43,20 @@ allow_questions(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, 
 }
 
 VmfDbusManager *
-vmf_cli_manager(void)
+vmf_cli_find_manager(GError **error)
 {
-    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) why = NULL;
     VmfDbusManager *manager = vmf_dbus_manager_proxy_new_for_bus_sync(
         G_BUS_TYPE_SYSTEM,
         G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START | G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES,
-        "org.vmferry1", "/org/vmferry1", NULL, &error);
+        "org.vmferry1", "/org/vmferry1", NULL, &why);
     g_autofree gchar *owner = manager ? g_dbus_proxy_get_name_owner(G_DBUS_PROXY(manager)) : NULL;
     if (owner == NULL) {
-        g_printerr("vmferry: %s%svmferryd does not run on this host; start it: systemctl start "
-                   "vmferryd\n",
-                   error ? error->message : "", error ? "; " : "");
+        g_set_error(
+            error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
+            "%s%svmferryd does not run on this host; start it: systemctl start vmferryd; if it "
+            "ends again: journalctl -u vmferryd",
+            why ? why->message : "", why ? "; " : "");
         g_clear_object(&manager);
         return NULL;
     }
@@ -62,6 +64,16 @@ vmf_cli_manager(void)
     if (isatty(STDIN_FILENO))
         g_dbus_connection_add_filter(g_dbus_proxy_get_connection(G_DBUS_PROXY(manager)),
                                      allow_questions, NULL, NULL);
+    return manager;
+}
+
+VmfDbusManager *
+vmf_cli_manager(void)
+{
+    GError *error = NULL;
+    VmfDbusManager *manager = vmf_cli_find_manager(&error);
+    if (manager == NULL)
+        vmf_cli_fail(error);
     return manager;
 }
 
@@ -74,17 +86,23 @@ vmf_cli_manager_to_act(void)
     return manager;
 }
 
+void
+vmf_cli_error_from_dbus(GError **error)
+{
+    if (g_error_matches(*error, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED)) {
+        g_clear_error(error);
+        g_set_error(error, VMF_ERROR, VMF_ERROR_CONFIG,
+                    "the system bus lets nothing through to vmferryd; is the org.vmferry1.conf of "
+                    "this version installed?");
+    }
+    vmf_error_from_dbus(error, "vmferryd");
+}
+
 int
 vmf_cli_fail(GError *error)
 {
-    gboolean denied = g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED);
-    vmf_error_from_dbus(&error, "vmferryd");
-    if (denied)
-        g_printerr(
-            "vmferry: the system bus lets nothing through to vmferryd; is the org.vmferry1.conf "
-            "of this version installed?\n");
-    else
-        g_printerr("vmferry: %s\n", error->message);
+    vmf_cli_error_from_dbus(&error);
+    g_printerr("vmferry: %s\n", error->message);
     int status = g_error_matches(error, VMF_ERROR, VMF_ERROR_UNREACHABLE) ? VMF_EXIT_UNKNOWN
                                                                           : VMF_EXIT_FAILED;
     g_error_free(error);

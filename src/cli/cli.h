@@ -16,7 +16,7 @@ enum {
     VMF_EXIT_FAILED = 1, /* a check blocks, or the move failed with the VM running at the source */
     VMF_EXIT_USAGE = 2,
     VMF_EXIT_UNKNOWN = 3,   /* could not be judged: no vmferryd, no answer */
-    VMF_EXIT_ATTENTION = 4, /* the VM is paused and needs attention */
+    VMF_EXIT_ATTENTION = 4, /* the VM is paused, or down, and needs attention */
 };
 
 /** VmfVerb - one verb: its name, the line of the overview, and its code; argv[0] is the verb */
@@ -47,13 +47,24 @@ int vmf_verb_recover(int argc, char **argv);
 gboolean
 vmf_cli_parse(int *argc, char ***argv, const GOptionEntry *options, const char *usage, int n);
 
-/** vmf_cli_manager() - vmferryd's proxy; NULL after it has printed why */
+/**
+ * vmf_cli_find_manager() - vmferryd's proxy
+ *
+ * Returns: (transfer full) (nullable): %NULL with
+ *   VMF_ERROR_UNREACHABLE it does not run, or there is no system bus
+ */
+VmfDbusManager *vmf_cli_find_manager(GError **error);
+
+/** vmf_cli_manager() - the same; NULL after it has printed why */
 VmfDbusManager *vmf_cli_manager(void);
 
 /** vmf_cli_manager_to_act() - the same, where polkit may have to ask for a password */
 VmfDbusManager *vmf_cli_manager_to_act(void);
 
-/** vmf_cli_fail() - print @error, return its exit status. Frees nothing */
+/** vmf_cli_error_from_dbus() - what a call to vmferryd failed with, as VMF_ERROR and in our words */
+void vmf_cli_error_from_dbus(GError **error);
+
+/** vmf_cli_fail() - print @error (transfer full), return its exit status */
 int vmf_cli_fail(GError *error);
 
 /* Members of an a{sv}; "", %FALSE and 0 where there is none. */
@@ -75,3 +86,16 @@ gchar *vmf_cli_report_line(JsonObject *report);
 
 /** vmf_cli_report_status() - the exit status that goes with its outcome */
 int vmf_cli_report_status(JsonObject *report);
+
+/**
+ * vmf_cli_report_empty() - a "vmferry.migrate/1" object of which no stage and no figure is known
+ * @outcome: (nullable): %NULL: not known
+ * @error: (nullable)
+ *
+ * Returns: (transfer full): its text.
+ */
+gchar *vmf_cli_report_empty(const char *vm, const char *from, const char *to, const char *outcome,
+                            const GError *error);
+
+/** vmf_cli_own_fqdn() - this host's name with its domain, as `hostname -f` says. (transfer full) */
+gchar *vmf_cli_own_fqdn(void);

@@ -29,7 +29,8 @@ print_help(void)
         g_print("  %-8s %-17s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
     g_print(
         "\nvmferry VERB --help tells more. Exit status: 0 done; 1 failed, the VM goes on at the\n"
-        "source; 2 wrong usage; 3 could not be judged; 4 the VM is paused and needs attention.\n");
+        "source; 2 wrong usage; 3 could not be judged; 4 the VM is paused, or down, and needs\n"
+        "attention. The manual: man vmferry.\n");
 }
 
 int

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <netdb.h>
 #include <string.h>
 
+#include "src/base/error.h"
 #include "src/cli/cli.h"
 
 static const char *
@@ -74,4 +76,59 @@ vmf_cli_report_status(JsonObject *report)
     if (strcmp(outcome, "runs-on-destination") == 0)
         return VMF_EXIT_DONE;
     return strcmp(outcome, "continues-on-source") == 0 ? VMF_EXIT_FAILED : VMF_EXIT_ATTENTION;
+}
+
+gchar *
+vmf_cli_own_fqdn(void)
+{
+    const struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    gchar *name = NULL;
+    if (getaddrinfo(g_get_host_name(), NULL, &hints, &found) == 0) {
+        name = g_ascii_strdown(found->ai_canonname, -1);
+        freeaddrinfo(found);
+    }
+    return name ? name : g_strdup(g_get_host_name());
+}
+
+static void
+add_text(JsonBuilder *out, const char *name, const char *value)
+{
+    json_builder_set_member_name(out, name);
+    if (value)
+        json_builder_add_string_value(out, value);
+    else
+        json_builder_add_null_value(out);
+}
+
+gchar *
+vmf_cli_report_empty(const char *vm, const char *from, const char *to, const char *outcome,
+                     const GError *error)
+{
+    static const char *const figures[] = {"downtime_ms", "handover_ms", "total_ms", "memory_bytes",
+                                          "epoch"};
+    g_autoptr(JsonBuilder) out = json_builder_new();
+    json_builder_begin_object(out);
+    add_text(out, "schema", "vmferry.migrate/1");
+    add_text(out, "vm", vm);
+    add_text(out, "from", from);
+    add_text(out, "to", to);
+    add_text(out, "outcome", outcome);
+    json_builder_set_member_name(out, "stages");
+    json_builder_begin_array(out);
+    json_builder_end_array(out);
+    for (gsize i = 0; i < G_N_ELEMENTS(figures); i++)
+        add_text(out, figures[i], NULL);
+    json_builder_set_member_name(out, "error");
+    if (error) {
+        json_builder_begin_object(out);
+        add_text(out, "code", vmf_error_code_name(error));
+        add_text(out, "message", error->message);
+        json_builder_end_object(out);
+    } else {
+        json_builder_add_null_value(out);
+    }
+    json_builder_end_object(out);
+    g_autoptr(JsonNode) root = json_builder_get_root(out);
+    return json_to_string(root, FALSE);
 }

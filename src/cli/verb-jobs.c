@@ -105,13 +105,24 @@ print_stages(JsonObject *report)
     }
 }
 
+/* While it is under way its outcome is null, and nothing else is known for good. */
 static int
-print_job(GVariant *job, gboolean json)
+print_job_json(GVariant *job)
 {
-    if (json && vmf_cli_text(job, "report")[0]) {
-        g_print("%s\n", vmf_cli_text(job, "report"));
-        return VMF_EXIT_DONE;
-    }
+    g_autofree gchar *me = vmf_cli_own_fqdn();
+    const char *peer = vmf_cli_text(job, "peer");
+    gboolean source = strcmp(vmf_cli_text(job, "role"), "source") == 0;
+    g_autofree gchar *text = vmf_cli_text(job, "report")[0]
+                                 ? g_strdup(vmf_cli_text(job, "report"))
+                                 : vmf_cli_report_empty(vmf_cli_text(job, "vm"), source ? me : peer,
+                                                        source ? peer : me, NULL, NULL);
+    g_print("%s\n", text);
+    return VMF_EXIT_DONE;
+}
+
+static int
+print_job(GVariant *job)
+{
     g_autofree gchar *when = started(job), *line = summary(job);
     g_print("job %u: %s, %s, with %s, begun %s, %s\n", vmf_cli_number(job, "id"),
             vmf_cli_text(job, "vm"), vmf_cli_text(job, "role"), vmf_cli_text(job, "peer"), when,
@@ -151,7 +162,7 @@ vmf_verb_job(int argc, char **argv)
     for (gsize i = 0; i < g_variant_n_children(jobs); i++) {
         g_autoptr(GVariant) job = g_variant_get_child_value(jobs, i);
         if (vmf_cli_number(job, "id") == id)
-            return print_job(job, json);
+            return json ? print_job_json(job) : print_job(job);
     }
     g_printerr("vmferry: no job %" G_GUINT64_FORMAT " among the newest %d of this host\n", id,
                SEARCHED);

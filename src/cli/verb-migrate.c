@@ -3,10 +3,18 @@
 #include <unistd.h>
 
 #include "src/base/error.h"
+#include "src/cli/agent.h"
 #include "src/cli/cli.h"
 #include "src/cli/plan.h"
 
+#define STAYS "continues-on-source"
+
 static const char *const stages[] = {"setup", "memory", "state", "storage", "resume", "network"};
+
+typedef struct {
+    const char *vm, *to;
+    gboolean json, detach;
+} Wanted;
 
 typedef struct {
     GMainLoop *loop;
@@ -86,63 +94,56 @@ on_owner_changed(Watch *watch)
         g_main_loop_quit(watch->loop);
 }
 
-/* A move that was refused before it became a job is reported in the same form. */
+/*
+ * A move without a report: it was refused, or nobody is there who knows. With --json the end is
+ * one object all the same.
+ */
 static int
-report_refusal(GError *error, const char *vm, const char *to, gboolean json)
+end_without_report(const Wanted *wanted, GError *error, const char *outcome)
 {
-    if (!json)
-        return vmf_cli_fail(error);
-    vmf_error_from_dbus(&error, "vmferryd");
-    g_autoptr(JsonBuilder) out = json_builder_new();
-    json_builder_begin_object(out);
-    const char *const texts[][2] = {
-        {"schema", "vmferry.migrate/1"}, {"vm", vm}, {"from", g_get_host_name()}, {"to", to}};
-    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
-        json_builder_set_member_name(out, texts[i][0]);
-        json_builder_add_string_value(out, texts[i][1]);
+    int status = outcome ? VMF_EXIT_FAILED : VMF_EXIT_UNKNOWN;
+    if (!wanted->json) {
+        vmf_cli_fail(error);
+        return status;
     }
-    json_builder_set_member_name(out, "outcome");
-    json_builder_add_string_value(out, "continues-on-source");
-    json_builder_set_member_name(out, "stages");
-    json_builder_begin_array(out);
-    json_builder_end_array(out);
-    static const char *const nulls[] = {"downtime_ms", "handover_ms", "total_ms", "memory_bytes",
-                                        "epoch"};
-    for (gsize i = 0; i < G_N_ELEMENTS(nulls); i++) {
-        json_builder_set_member_name(out, nulls[i]);
-        json_builder_add_null_value(out);
-    }
-    json_builder_set_member_name(out, "error");
-    json_builder_begin_object(out);
-    json_builder_set_member_name(out, "code");
-    json_builder_add_string_value(out, vmf_error_code_name(error));
-    json_builder_set_member_name(out, "message");
-    json_builder_add_string_value(out, error->message);
-    json_builder_end_object(out);
-    json_builder_end_object(out);
-    g_autoptr(JsonNode) root = json_builder_get_root(out);
-    g_autofree gchar *text = json_to_string(root, FALSE);
+    vmf_cli_error_from_dbus(&error);
+    g_autofree gchar *from = vmf_cli_own_fqdn();
+    g_autofree gchar *text = vmf_cli_report_empty(wanted->vm, from, wanted->to, outcome, error);
     g_print("%s\n", text);
     g_error_free(error);
-    return VMF_EXIT_FAILED;
+    return status;
+}
+
+/* vmferryd said no: the VM stays. It said nothing: nobody knows whether it had begun. */
+static int
+report_refusal(const Wanted *wanted, GError *error)
+{
+    gboolean said_by_vmferryd = error->domain == VMF_ERROR;
+    vmf_cli_error_from_dbus(&error);
+    if (said_by_vmferryd || !g_error_matches(error, VMF_ERROR, VMF_ERROR_UNREACHABLE))
+        return end_without_report(wanted, error, STAYS);
+    g_prefix_error(&error, "whether the move of '%s' has begun is not known (vmferry jobs tells): ",
+                   wanted->vm);
+    return end_without_report(wanted, error, NULL);
 }
 
 static int
-finish(VmfDbusJob *job, gboolean json)
+finish(const Wanted *wanted, VmfDbusJob *job, const char *number)
 {
     const char *report = vmf_dbus_job_get_report(job);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(JsonNode) root = report ? json_from_string(report, &error) : NULL;
-    if (root == NULL || !JSON_NODE_HOLDS_OBJECT(root)) {
-        g_printerr(
-            "vmferry: vmferryd ended before the move did; when it runs again: vmferry job %u\n",
-            vmf_dbus_job_get_id(job));
-        return VMF_EXIT_UNKNOWN;
-    }
+    g_autoptr(JsonNode) root = report ? json_from_string(report, NULL) : NULL;
+    if (root == NULL || !JSON_NODE_HOLDS_OBJECT(root))
+        return end_without_report(
+            wanted,
+            g_error_new(VMF_ERROR, VMF_ERROR_UNREACHABLE,
+                        "vmferryd ended before the move of '%s' did, which it settles when it runs "
+                        "again: systemctl start vmferryd, then: vmferry job %s",
+                        wanted->vm, number),
+            NULL);
     JsonObject *object = json_node_get_object(root);
     int status = vmf_cli_report_status(object);
     g_autofree gchar *line = vmf_cli_report_line(object);
-    if (json)
+    if (wanted->json)
         g_print("%s\n", report);
     else if (status == VMF_EXIT_DONE)
         g_print("%s\n", line);
@@ -152,24 +153,44 @@ finish(VmfDbusJob *job, gboolean json)
 }
 
 static int
-watch_job(const char *path, gboolean json)
+watch_job(const Wanted *wanted, const char *path)
 {
     GError *error = NULL;
     g_autoptr(VmfDbusJob) job = vmf_dbus_job_proxy_new_for_bus_sync(
         G_BUS_TYPE_SYSTEM, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START, "org.vmferry1", path, NULL,
         &error);
     if (job == NULL)
-        return vmf_cli_fail(error);
+        return end_without_report(wanted, error, NULL);
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
-    Watch watch = {loop, job, json, isatty(STDERR_FILENO) != 0};
+    Watch watch = {loop, job, wanted->json, isatty(STDERR_FILENO) != 0};
     g_signal_connect_swapped(job, "g-properties-changed", G_CALLBACK(on_changed), &watch);
     g_signal_connect_swapped(job, "notify::g-name-owner", G_CALLBACK(on_owner_changed), &watch);
     on_changed(&watch);
     const char *outcome = vmf_dbus_job_get_outcome(job);
-    if (outcome == NULL || outcome[0] == '\0')
+    g_autofree gchar *owner = g_dbus_proxy_get_name_owner(G_DBUS_PROXY(job));
+    if (owner && (outcome == NULL || outcome[0] == '\0'))
         g_main_loop_run(loop);
     clear_line(&watch);
-    return finish(job, json);
+    return finish(wanted, job, strrchr(path, '/') + 1);
+}
+
+static int
+start_and_watch(const Wanted *wanted, GVariant *options)
+{
+    g_autoptr(GVariant) given = g_variant_ref_sink(options);
+    GError *error = NULL;
+    g_autoptr(VmfDbusManager) manager = vmf_cli_find_manager(&error);
+    if (manager == NULL)
+        return end_without_report(wanted, error, NULL);
+    vmf_cli_agent_start();
+    g_autofree gchar *path = NULL;
+    if (!vmf_dbus_manager_call_migrate_sync(manager, wanted->vm, wanted->to, given, &path, NULL,
+                                            &error))
+        return report_refusal(wanted, error);
+    if (!wanted->detach)
+        return watch_job(wanted, path);
+    g_print("%s\n", strrchr(path, '/') + 1);
+    return VMF_EXIT_DONE;
 }
 
 int
@@ -192,34 +213,29 @@ vmf_verb_migrate(int argc, char **argv)
     };
     if (!vmf_cli_parse(&argc, &argv, options, "VM --to HOST - move a running VM", 1))
         return VMF_EXIT_USAGE;
-    if (to == NULL || downtime < 0 || bandwidth < -1) {
-        g_printerr(to == NULL
-                       ? "vmferry migrate: --to HOST is missing; vmferry hosts lists them\n"
-                       : "vmferry migrate: --max-downtime and --bandwidth are not negative\n");
+    const char *wrong = to == NULL ? "--to HOST is missing; vmferry hosts lists them"
+                        : downtime < 0 || bandwidth < -1
+                            ? "--max-downtime and --bandwidth are not negative"
+                        : detach && json ? "--detach and --json exclude each other; later: "
+                                           "vmferry job ID --json"
+                                         : NULL;
+    if (wrong) {
+        g_printerr("vmferry migrate: %s\n", wrong);
         return VMF_EXIT_USAGE;
     }
+    const Wanted wanted = {argv[1], to, json, detach};
     GError *error = NULL;
     g_autofree gchar *plan_vm = NULL, *plan_to = NULL; /* vmferryd compares them */
     g_autoptr(GVariant) facts = plan ? vmf_cli_plan_read(plan, &plan_vm, &plan_to, &error) : NULL;
     if (error)
-        return report_refusal(error, argv[1], to, json);
-    g_autoptr(VmfDbusManager) manager = vmf_cli_manager_to_act();
-    if (manager == NULL)
-        return VMF_EXIT_UNKNOWN;
-    GVariantDict wanted;
-    g_variant_dict_init(&wanted, NULL);
+        return end_without_report(&wanted, error, STAYS);
+    GVariantDict given;
+    g_variant_dict_init(&given, NULL);
     if (facts)
-        g_variant_dict_insert_value(&wanted, "plan", facts);
+        g_variant_dict_insert_value(&given, "plan", facts);
     if (downtime)
-        g_variant_dict_insert(&wanted, "max-downtime-ms", "u", (guint)downtime);
+        g_variant_dict_insert(&given, "max-downtime-ms", "u", (guint)downtime);
     if (bandwidth >= 0)
-        g_variant_dict_insert(&wanted, "bandwidth-mib", "t", (guint64)bandwidth);
-    g_autofree gchar *path = NULL;
-    if (!vmf_dbus_manager_call_migrate_sync(manager, argv[1], to, g_variant_dict_end(&wanted),
-                                            &path, NULL, &error))
-        return report_refusal(error, argv[1], to, json);
-    if (!detach)
-        return watch_job(path, json);
-    g_print("%s\n", strrchr(path, '/') + 1);
-    return VMF_EXIT_DONE;
+        g_variant_dict_insert(&given, "bandwidth-mib", "t", (guint64)bandwidth);
+    return start_and_watch(&wanted, g_variant_dict_end(&given));
 }

@@ -10,6 +10,7 @@ import pytest
 
 from labkit.lab import until
 from labkit.moves import assert_says
+from labkit.terminal import sit
 
 MEMBER, STRANGER, GRANTED = "news", "games", "bin"
 SERVICE_FILE = "/usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service"
@@ -205,40 +206,15 @@ def test_job_is_guarded_as_well(lab, hv1):
         lab.delete_guest(guest)
 
 
-# As a user, on a terminal of its own; types the password when it is asked for.
-SIT = r"""
-import os, pty, re, select, sys, termios
-user, password, *command = sys.argv[1:]
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execvp("setpriv", ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command])
-def quiet():
-    return not termios.tcgetattr(terminal)[3] & termios.ECHO
-said, typed = b"", 0
-while select.select([terminal], [], [], 60)[0]:
-    try:
-        said += os.read(terminal, 4096)
-    except OSError:     # the command has ended
-        break
-    if len(re.findall(rb"[Pp]assword: ", said)) > typed:
-        typed += 1
-        while not quiet():  # what was typed before that is thrown away
-            select.select([], [], [], 0.02)
-        os.write(terminal, password.encode() + b"\n")
-print(said.decode(errors="replace"))
-os.waitpid(pid, 0)
-"""
-
-
 def test_password_is_asked_for_on_a_terminal(hv3):
     """polkit wants the caller's own: vmferry brings somebody who asks, and who is gone with it"""
     hv3.run("sh", "-c", "useradd -M asked && echo 'asked:It is me' | chpasswd")
     try:
         with rules(hv3, "polkit.addRule(function (action, subject) {"
                         " if (action.id == 'org.vmferry1.cancel') return polkit.Result.AUTH_SELF; });"):
-            said = hv3.run("python3", "-c", SIT, "asked", "It is me", "vmferry", "cancel", "999999").stdout
+            said = sit(hv3, "asked", "It is me", "vmferry", "cancel", "999999")
             assert_says(said, r"Authentication is required to cancel the move", r"no move with number 999999")
-            said = hv3.run("python3", "-c", SIT, "asked", "I am not", "vmferry", "cancel", "999999").stdout
+            said = sit(hv3, "asked", "I am not", "vmferry", "cancel", "999999")
             assert_says(said, r"AUTHENTICATION FAILED", r"'asked' may not cancel moves")
             said = vmferry_as(hv3, "asked", "cancel", "999999").stderr  # nobody sits there
             assert_says(said, r"'asked' may not cancel moves", r"could not be asked")

@@ -8,7 +8,7 @@ import pytest
 
 from labkit import report as move_report
 from labkit.lab import until
-from labkit.moves import assert_says, move
+from labkit.moves import SLOW, RunningMove, assert_says, move
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_job_and_cancel_of_an_unknown_number(hv1):
 @pytest.mark.parametrize("arguments", [
     (), ("fly",), ("migrate",), ("migrate", "cli"), ("migrate", "--to", "hv2"), ("migrate", "a", "b", "--to", "hv2"),
     ("migrate", "cli", "--to", "hv2", "--bandwidth", "much"), ("migrate", "cli", "--to", "hv2", "--max-downtime", "-5"),
-    ("migrate", "cli", "--to", "hv2", "--fast"), ("list", "more"), ("hosts", "--xml"), ("doctor", "1"),
+    ("migrate", "cli", "--to", "hv2", "--fast"), ("migrate", "cli", "--to", "hv2", "--detach", "--json"), ("list", "more"), ("hosts", "--xml"), ("doctor", "1"),
     ("define",), ("define", "/nonexistent.xml"), ("attach", "cli", "vda"), ("jobs", "-n", "0"), ("job",),
     ("job", "one"), ("job", "0"), ("cancel",), ("cancel", "-1"),
 ])
@@ -286,3 +286,60 @@ def test_without_vmferryd_is_status_3(hv3):
     finally:
         hv3.service("start", "vmferryd")
         hv3.wait_for_vmferryd()
+
+
+# ---- migrate --json is one object, however it ends ----
+
+def assert_one_object(host, status, outcome, code, *says, vm="absent", to="hv1"):
+    """Both forms: the same status and the same text"""
+    result = host.vmferry("migrate", vm, "--to", to, "--json", check=False)
+    told = move_report.parse(result.stdout)
+    assert (result.returncode, result.stderr, move_report.faults(told)) == (status, "", []), result
+    assert (told["vm"], told["from"], told["to"]) == (vm, host.fqdn, to)
+    assert (told["outcome"], told["error"]["code"], told["stages"]) == (outcome, code, [])
+    assert_says(told["error"]["message"], *says)
+    people = host.vmferry("migrate", vm, "--to", to, check=False)
+    assert (people.returncode, people.stdout) == (status, ""), people
+    assert_says(people.stderr, *says)
+
+
+def test_refusal_is_one_object(hv3):
+    assert_one_object(hv3, 1, "continues-on-source", "config", r"no VM 'absent'")
+
+
+def test_refusal_for_want_of_libvirtd_is_one_object(hv3):
+    hv3.service("stop", "libvirtd")
+    try:
+        assert_one_object(hv3, 1, "continues-on-source", "unreachable", r"cannot connect to libvirtd")
+    finally:
+        hv3.service("start", "libvirtd")
+        until(lambda: hv3.vmferry("list", check=False).returncode == 0, 30, "libvirtd answers")
+
+
+def test_without_vmferryd_it_is_one_object(hv3):
+    hv3.service("stop", "vmferryd")
+    try:
+        assert_one_object(hv3, 3, None, "unreachable", r"vmferryd does not run on this host", r"systemctl start vmferryd")
+    finally:
+        hv3.service("start", "vmferryd")
+        hv3.wait_for_vmferryd()
+
+
+def test_vmferryd_that_ends_meanwhile_leaves_one_object(hv1, hv2, guest):
+    moving = RunningMove(hv1, guest, hv2, "--json", *SLOW)
+    until(lambda: [job for job in hv1.vmferry_json("jobs")["jobs"] if job["vm"] == "cli" and job.get("stage") == "memory"],
+          60, "it sends memory")
+    number = moving.job()
+    hv1.service("stop", "vmferryd")
+    try:
+        status, said = moving.end()
+    finally:
+        hv1.service("start", "vmferryd")
+        hv1.wait_for_vmferryd()
+    told = move_report.parse(said)
+    assert (status, move_report.faults(told), told["outcome"]) == (3, [], None), said
+    assert (told["from"], told["to"], told["error"]["code"]) == (hv1.fqdn, "hv2", "unreachable")
+    assert_says(told["error"]["message"], r"vmferryd ended before the move of 'cli' did", rf"vmferry job {number}$")
+    until(lambda: hv1.vmferry_json("job", number)["outcome"], 60, "the move is settled")
+    assert hv1.vmferry_json("job", number)["outcome"] == "continues-on-source"
+    assert guest.where().name == "hv1"

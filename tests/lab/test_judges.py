@@ -254,7 +254,9 @@ def test_report_good_one_has_no_faults():
     {"stages": [{"name": n, "ms": 1} for n in reversed(report.STAGES)]}, {"total_ms": 2},
     {"outcome": "continues-on-source"}, {"error": {"code": "denied", "message": "no"}}, {"more": 1},
     {"epoch": None}, {"downtime_ms": None}, {"handover_ms": True},
-    {"outcome": "continues-on-source", "error": {"message": "no"}},
+    {"outcome": "continues-on-source", "error": {"message": "no"}}, {"outcome": None},
+    {"outcome": None, "error": {"code": "unreachable", "message": "no"}},
+    {"outcome": None, "stages": []},
 ])
 def test_report_faults_are_found(change):
     assert report.faults(good_report() | change)
@@ -265,6 +267,7 @@ def test_report_refusal_needs_no_figures():
     refusal = good_report() | nothing | {"outcome": "continues-on-source", "stages": [],
                                          "error": {"code": "denied", "message": "no"}}
     assert report.faults(refusal) == []
+    assert report.faults(refusal | {"outcome": None}) == []
 
 
 @pytest.mark.parametrize("member", sorted(report.MEMBERS))

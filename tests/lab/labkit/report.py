@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The object that `vmferry migrate --json` ends with: schema vmferry.migrate/1.
 
-A move that was refused before anything began has no stages, and its figures are null.
+A move that was refused before anything began has no stages, and its figures are null. The outcome is
+null when nobody was there to tell it.
 """
 
 import json
@@ -12,7 +13,7 @@ STAGES = ("setup", "memory", "state", "storage", "resume", "network")
 NUMBER = (int, float)
 
 MEMBERS = {
-    "schema": (str,), "vm": (str,), "from": (str,), "to": (str,), "outcome": (str,),
+    "schema": (str,), "vm": (str,), "from": (str,), "to": (str,), "outcome": (str, type(None)),
     "stages": (list,), "downtime_ms": NUMBER + (type(None),), "handover_ms": NUMBER + (type(None),),
     "total_ms": NUMBER + (type(None),), "memory_bytes": (int, type(None)),
     "epoch": (int, type(None)), "error": (dict, type(None)),
@@ -46,7 +47,8 @@ def faults(report):
         return found
     if report["schema"] != SCHEMA:
         found.append(f"schema is {report['schema']!r}")
-    if report["outcome"] not in OUTCOMES:
+    untold = report["outcome"] is None and report["error"] is not None and not report["stages"]
+    if report["outcome"] not in OUTCOMES and not untold:
         found.append(f"outcome is {report['outcome']!r}")
     if (report["error"] is None) != (report["outcome"] == "runs-on-destination"):
         found.append(f"outcome {report['outcome']!r} with error {report['error']!r}")
