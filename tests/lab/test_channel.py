@@ -14,12 +14,13 @@ import re
 import pytest
 
 from labkit.channel_tool import INSIDE, bring_tool, running
-from labkit.lab import ADDRESSES, until
+from labkit.lab import ADDRESSES, PROJECT, until
 
 GROUP = "VM Hosts"
 PASSWORD = "Ferry-4-the-lab"
 PORT = 17001
-SUPPORTED = "msDS-SupportedEncryptionTypes"
+STRANGER, STRANGER_INSIDE = PROJECT / "tests/hostile/strangers/stranger", "/root/stranger"
+RC4_ALONE, USUAL = 4, 31    # msDS-SupportedEncryptionTypes
 
 
 @contextlib.contextmanager
@@ -64,7 +65,9 @@ def disabled(lab, account):
         samba_tool(lab, "user", "enable", account)
 
 
-def set_attribute(lab, account, attribute, value):
+def set_encryption(lab, account, value):
+    """What the KDC believes that the account knows"""
+    attribute = "msDS-SupportedEncryptionTypes"
     lab.host("dc1").run("bash", "-c", f"""
         dn=$(ldbsearch -H /var/lib/samba/private/sam.ldb 'sAMAccountName={account}' dn | sed -n 's/^dn: //p')
         printf 'dn: %s\\nchangetype: modify\\nreplace: {attribute}\\n{attribute}: %s\\n' "$dn" '{value}' |
@@ -325,13 +328,24 @@ must(k.krb5_cc_store_cred(ctx, out, creds[0]))
 
 
 def test_rc4_ticket(lab, hv1, hv2, acceptor):
-    """The KDC is told that HV2$ knows only RC4, and the keytab has that key: still refused"""
-    set_attribute(lab, "HV2$", SUPPORTED, 4)
+    """The KDC is told that HV2$ knows only RC4, and the keytab has that key: a host does not take such a ticket, and
+    one that it brings is refused although it is a member's"""
+    cache = "/run/rc4-test.cc"
+    hv1.run("bash", "-c", f"cat >{STRANGER_INSIDE}", input=STRANGER.read_text())
+    hv1.run("kinit", "-k", "-c", f"FILE:{cache}", "HV1$")
+    set_encryption(lab, "HV2$", RC4_ALONE)
     try:
-        said = connect(hv1, hv2)
-        refused(said, "failed auth")
+        refused(connect(hv1, hv2), "failed auth", "'host/hv2.lab.test@LAB.TEST': KDC has no support for encryption type",
+                "the account has no AES key")
+        acceptor.wait_for("refused unreachable the other end closed")
+        hv1.run("bash", "-c", f"cp {cache} {cache}.rc4; kvno -q -c FILE:{cache}.rc4 host/hv2.lab.test")
     finally:
-        set_attribute(lab, "HV2$", SUPPORTED, 31)
+        set_encryption(lab, "HV2$", USUAL)
+    brought = hv1.run("klist", "-e", "-c", f"FILE:{cache}.rc4").stdout
+    assert re.search(r"host/hv2\.lab\.test@.*\n.*\(skey, tkt\): \S*arcfour-hmac, \S*arcfour-hmac", brought), brought
+    hv1.run("env", f"KRB5CCNAME=FILE:{cache}", "python3", STRANGER_INSIDE, hv2.fqdn, str(PORT), "user-brings-an-rc4-ticket")
+    acceptor.wait_for(r"refused auth cannot accept a Kerberos ticket for 'host/hv2.lab.test@LAB.TEST' encrypted with "
+                      r"arcfour-hmac \(23\) \(refused: only AES is good enough\)")
     assert "\nok " in connect(hv1, hv2)
 
 
@@ -352,7 +366,10 @@ def test_oneself(hv1):
         # with the check of the name evaded
         said = connect(hv1, hv1, "--as=HV1$", "--fqdn=elsewhere.lab.test")
         refused(said, "failed denied", "this host itself")
-        acceptor.wait_for("refused ")
+        acceptor.wait_for("refused unreachable the other end closed the connection")
+        # and whoever accepts does not rely on that
+        told_only_that(connect(hv1, hv1, "--as=HV1$", "--fqdn=elsewhere.lab.test", "--no-judge"), acceptor,
+                       r"'HV1\$@LAB.TEST' is not accepted.*this host itself")
 
 
 def test_reflection(hv1, hv2, hv3):
