@@ -465,7 +465,8 @@ vmf_peer_table_serve(VmfPeerTable *table, VmfChannel *channel, GError **error)
         return FALSE;
     }
     int fd = vmf_channel_steal_fd(channel, error);
-    g_autoptr(GDBusConnection) bus = fd >= 0 ? vmf_peer_bus_over(fd, TRUE, error) : NULL;
+    g_autoptr(GDBusConnection) bus = fd >= 0 ? vmf_peer_bus_over(fd, TRUE, computer->account, error)
+                                             : NULL;
     if (bus == NULL) {
         count_session(table, sid, -1);
         g_prefix_error(

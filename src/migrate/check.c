@@ -101,7 +101,7 @@ ask(VmfCheck *check, VmfPeerLink *link, VmfGatherPeer *peer, GCancellable *cance
     if (!vmf_peer1_call_gather_facts_sync(
             vmf_peer_link_proxy(link), check->migration, check->definition ? check->definition : "",
             check->brief, g_get_real_time(), &side, &peer->clock_us, cancelled, error)) {
-        vmf_error_from_dbus(error, peer->fqdn);
+        vmf_peer_link_explain(link, error);
         return NULL;
     }
     peer->received_us = g_get_monotonic_time();

@@ -262,34 +262,91 @@ wrapped(GSocketConnection *connection, gboolean client)
     return both;
 }
 
-/* ---- how many calls ---- */
+/* ---- what a peer may say, and how many calls ---- */
 
-/* In GDBus's own thread, for each message in each direction. */
-static GDBusMessage *
-count_calls(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
+#define GUARD "vmferry-guard"
+
+typedef struct {
+    gchar *peer;
+    GSocket *socket;
+    gint open;       /* calls that wait for their answer; of GDBus's own thread, as filters are */
+    const char *cut; /* atomic: what ended it; NULL: nothing here did */
+} Guard;
+
+static void
+guard_free(gpointer data)
 {
-    gint *open = data;
-    GDBusMessageType type = g_dbus_message_get_message_type(message);
-    gboolean call = type == G_DBUS_MESSAGE_TYPE_METHOD_CALL &&
-                    !(g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
-    gboolean answer = type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN ||
-                      type == G_DBUS_MESSAGE_TYPE_ERROR;
-    if (!incoming && answer)
-        g_atomic_int_add(open, -1);
-    if (!incoming || type != G_DBUS_MESSAGE_TYPE_METHOD_CALL)
-        return message;
-    /* Nobody asks without wanting the answer, and it would not be counted. */
-    if (call && g_atomic_int_add(open, 1) < VMF_PEER_CALLS_MAX)
-        return message;
-    if (call) {
-        g_autoptr(GDBusMessage) refusal = g_dbus_message_new_method_error(
-            message, "org.vmferry.Error.Busy",
-            "%d calls of this connection wait for their answer: no more before one has it",
-            VMF_PEER_CALLS_MAX);
-        g_dbus_connection_send_message(bus, refusal, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+    Guard *guard = data;
+    g_free(guard->peer);
+    g_object_unref(guard->socket);
+    g_free(guard);
+}
+
+/*
+ * What has come behind it is dropped as well, unanswered: an answer would wait in GDBus until it is
+ * read. The socket's end is what both directions notice at once; GDBus's own closing leaves it open
+ * until the last call has been answered.
+ */
+static GDBusMessage *
+cut(Guard *guard, GDBusMessage *message, const char *what)
+{
+    if (guard->cut == NULL) {
+        g_message("the connection with %s is closed: it %s", guard->peer, what);
+        g_atomic_pointer_set(&guard->cut, what);
+        g_socket_shutdown(guard->socket, TRUE, TRUE, NULL);
     }
     g_object_unref(message);
     return NULL;
+}
+
+static gboolean
+is_answer(GDBusMessageType type)
+{
+    return type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR;
+}
+
+/* At the server's end; in GDBus's own thread, for each message in each direction. */
+static GDBusMessage *
+guard_server(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
+{
+    Guard *guard = data;
+    GDBusMessageType type = g_dbus_message_get_message_type(message);
+    if (!incoming) {
+        guard->open -= is_answer(type) ? 1 : 0; /* it is about to be written */
+        return message;
+    }
+    if (guard->cut || type != G_DBUS_MESSAGE_TYPE_METHOD_CALL)
+        return cut(guard, message, "has sent what is no call");
+    if (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED)
+        return cut(guard, message, "wants no answer to a call");
+    if (guard->open >= VMF_PEER_ANSWERS_MAX)
+        return cut(guard, message, "calls on and on, and does not read the answers");
+    if (guard->open++ < VMF_PEER_CALLS_MAX)
+        return message;
+    g_autoptr(GDBusMessage) refusal = g_dbus_message_new_method_error(
+        message, "org.vmferry.Error.Busy",
+        "%d calls of this connection wait for their answer: no more before one has it",
+        VMF_PEER_CALLS_MAX);
+    g_dbus_connection_send_message(bus, refusal, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+    g_object_unref(message);
+    return NULL;
+}
+
+/* At the client's end, which serves nothing: GDBus would answer each call that there is no such method. */
+static GDBusMessage *
+guard_client(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
+{
+    Guard *guard = data;
+    if (incoming && (guard->cut || !is_answer(g_dbus_message_get_message_type(message))))
+        return cut(guard, message, "has sent what is no answer");
+    return message;
+}
+
+const char *
+vmf_peer_bus_was_cut(GDBusConnection *bus)
+{
+    Guard *guard = g_object_get_data(G_OBJECT(bus), GUARD);
+    return g_atomic_pointer_get(&guard->cut);
 }
 
 /* ---- the connection ---- */
@@ -315,7 +372,7 @@ give_up(gpointer cancellable)
 }
 
 GDBusConnection *
-vmf_peer_bus_over(int fd, gboolean server, GError **error)
+vmf_peer_bus_over(int fd, gboolean server, const char *peer, GError **error)
 {
     g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, error);
     if (socket == NULL) {
@@ -335,10 +392,10 @@ vmf_peer_bus_over(int fd, gboolean server, GError **error)
     g_source_attach(timer, NULL);
     GDBusConnection *bus = g_dbus_connection_new_sync(
         stream, guid,
-        server ? G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
-                     G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_ALLOW_ANONYMOUS |
-                     G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING
-               : G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT,
+        (server ? G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
+                      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_ALLOW_ANONYMOUS
+                : G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT) |
+            G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
         observer, patience, error);
     g_source_destroy(timer);
     if (bus == NULL && g_cancellable_is_cancelled(patience)) {
@@ -346,7 +403,14 @@ vmf_peer_bus_over(int fd, gboolean server, GError **error)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
                     "it has not begun with D-Bus within %d s", VMF_PEER_AUTH_S);
     }
-    if (bus != NULL && server)
-        g_dbus_connection_add_filter(bus, count_calls, g_new0(gint, 1), g_free);
+    if (bus == NULL)
+        return NULL;
+    Guard *guard = g_new0(Guard, 1);
+    guard->peer = g_strdup(peer);
+    guard->socket = g_object_ref(socket);
+    g_object_set_data_full(G_OBJECT(bus), GUARD, guard, guard_free);
+    g_dbus_connection_add_filter(bus, server ? guard_server : guard_client, guard, NULL);
+    if (!server)
+        g_dbus_connection_start_message_processing(bus);
     return bus;
 }

@@ -8,26 +8,36 @@
  *
  * A peer has proven who it is; it may lie all the same. GDBus reads a message of up to 128 MiB, a
  * line of its authentication of any length, waits for the end of that for ever, and takes any
- * number of calls before the first one is answered. Here a message has an end, the authentication
- * too, and a peer that has too many calls open is refused the next.
+ * number of calls before the first one is answered. What it has to say it keeps until the peer reads
+ * it, without end, and it has something to say to each call, also where nothing is served. Here a
+ * message has an end, the authentication too; a peer that has too many calls open is refused the next;
+ * and who does not even read the refusals, or says what its end of the connection has no reason to say
+ * (a call to the client, a signal), is not listened to any longer.
  *
- * Failure model: who goes over a limit of bytes or time loses the connection, as if it were cut.
+ * Failure model: who goes over a limit of bytes or time, or says what has no place, loses the connection,
+ * as if it were cut. The latter, and who reads no refusals, is told in the log, once.
  */
 
 #define VMF_PEER_MESSAGE_MAX ((gsize)16 * 1024 * 1024) /* a definition, and room */
 #define VMF_PEER_AUTH_MAX    ((gsize)16 * 1024)        /* bytes before the first message */
 #define VMF_PEER_AUTH_S      10
 #define VMF_PEER_CALLS_MAX   32 /* not answered yet, of one connection */
+#define VMF_PEER_ANSWERS_MAX                                                                       \
+    128 /* refusals among them: not taken by the peer yet; then it is cut */
 
 /**
  * vmf_peer_bus_over() - at either end
  * @fd:     (transfer full): closed on failure too
  * @server: the end that accepted the channel: answers calls, within the limit; processing of
  *          messages is to be started by the caller
+ * @peer:   whom the log names
  *
  * Returns: (transfer full): the connection; %NULL and GIO's errors
  */
-GDBusConnection *vmf_peer_bus_over(int fd, gboolean server, GError **error);
+GDBusConnection *vmf_peer_bus_over(int fd, gboolean server, const char *peer, GError **error);
+
+/** vmf_peer_bus_was_cut() - what the peer did that ended it: "has sent …"; %NULL: nothing that was seen */
+const char *vmf_peer_bus_was_cut(GDBusConnection *bus);
 
 /**
  * VmfPeerFrames - where a message ends in a stream of bytes; zeroed at first. Pure

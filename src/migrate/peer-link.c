@@ -115,6 +115,28 @@ connect_tcp(const VmfContext *context, const char *fqdn, GError **error)
     return fd;
 }
 
+gboolean
+vmf_peer_link_was_cut(VmfPeerLink *link, GError **error)
+{
+    const char *cut = vmf_peer_bus_was_cut(link->bus);
+    if (cut == NULL)
+        return FALSE;
+    g_clear_error(error);
+    g_set_error(
+        error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+        "the connection with %s was closed here: it %s; no vmferryd does that: look at what "
+        "runs there before you move anything to it",
+        link->fqdn, cut);
+    return TRUE;
+}
+
+void
+vmf_peer_link_explain(VmfPeerLink *link, GError **error)
+{
+    if (!vmf_peer_link_was_cut(link, error))
+        vmf_error_from_dbus(error, link->fqdn);
+}
+
 static gboolean
 say_hello(VmfPeerLink *link, GError **error)
 {
@@ -126,7 +148,7 @@ say_hello(VmfPeerLink *link, GError **error)
     guint protocol;
     if (!vmf_peer1_call_hello_sync(link->proxy, VMF_PEER_PROTOCOL, g_variant_dict_end(&mine),
                                    &protocol, &facts, NULL, error)) {
-        vmf_error_from_dbus(error, link->fqdn);
+        vmf_peer_link_explain(link, error);
         return FALSE;
     }
     if (protocol == VMF_PEER_PROTOCOL)
@@ -196,7 +218,7 @@ vmf_peer_link_open(const VmfContext *context, const char *fqdn, GError **error)
     fd = vmf_channel_steal_fd(link->channel, error);
     if (fd < 0)
         return NULL;
-    link->bus = vmf_peer_bus_over(fd, FALSE, error);
+    link->bus = vmf_peer_bus_over(fd, FALSE, fqdn, error);
     if (link->bus == NULL) {
         vmf_error_from_dbus(error, fqdn);
         return NULL;

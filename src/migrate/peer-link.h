@@ -44,6 +44,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfPeerLink, vmf_peer_link_free)
 /** vmf_peer_link_proxy() - (transfer none): calls block, from any thread; no time limit of their own */
 VmfPeer1 *vmf_peer_link_proxy(VmfPeerLink *link);
 
+/** vmf_peer_link_was_cut() - by this host, for what the peer sent: @error becomes VMF_ERROR_PROTOCOL, which says so */
+gboolean vmf_peer_link_was_cut(VmfPeerLink *link, GError **error);
+
+/** vmf_peer_link_explain() - what became of a call: vmf_peer_link_was_cut(), or vmf_error_from_dbus() */
+void vmf_peer_link_explain(VmfPeerLink *link, GError **error);
+
 /** vmf_peer_link_channel() - (transfer none): who is at the other end */
 VmfChannel *vmf_peer_link_channel(VmfPeerLink *link);
 

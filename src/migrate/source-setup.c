@@ -45,7 +45,7 @@ vmf_source_answered(VmfSource *source, gboolean ok, GError **error)
         return vmf_source_still_wanted(source, error);
     }
     gboolean says_the_peer = (*error)->domain == VMF_ERROR;
-    vmf_error_from_dbus(error, source->to);
+    vmf_peer_link_explain(source->peer, error);
     if (says_the_peer)
         g_prefix_error(error, "%s: ", source->to);
     return FALSE;
@@ -292,6 +292,8 @@ may_move(VmfSource *source, GError **error)
          vmf_check_compare(source->check, result, source->options->plan, &why)))
         return TRUE;
     g_clear_error(error);
+    if (vmf_peer_link_was_cut(source->peer, error))
+        return FALSE;
     if (vmf_peer_link_is_lost(source->peer)) /* not each check that it left open */
         g_set_error(
             error, VMF_ERROR, VMF_ERROR_UNREACHABLE,

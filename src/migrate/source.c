@@ -70,6 +70,8 @@ explain_perform(VmfSource *source, GError **error)
                     "guest stood still for it; it goes on here; look at that host before the next "
                     "try",
                     source->to, VMF_COPY_STILL_S);
+    } else if (vmf_peer_link_was_cut(source->peer, error)) {
+        return;
     } else if (vmf_peer_link_is_lost(source->peer)) {
         g_autofree gchar *said = g_strdup((*error)->message);
         g_clear_error(error);

@@ -2,7 +2,9 @@
 #include "tests/hostile/hostile-peer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "src/base/error.h"
 
@@ -132,6 +134,29 @@ do_post(const char *text)
     g_autoptr(GDBusMessage) message = message_of(text);
     g_dbus_connection_send_message(hostile.bus, message, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL,
                                    NULL);
+}
+
+/* "MIB METHOD (…)": the call again and again, as bytes; nobody reads what is said to it. */
+void
+do_flood(const char *text)
+{
+    g_auto(GStrv) words = g_strsplit(text, " ", 2);
+    g_autoptr(GDBusMessage) message = message_of(words[1]);
+    gsize size, left = (gsize)atoi(words[0]) * BLOCK;
+    g_dbus_message_set_serial(message, 1);
+    g_autofree guchar *blob = g_dbus_message_to_blob(message, &size, G_DBUS_CAPABILITY_FLAGS_NONE,
+                                                     NULL);
+    gsize all = BLOCK / size * size;
+    g_autofree guchar *many = g_malloc(all);
+    for (gsize at = 0; at < all; at += size)
+        memcpy(many + at, blob, size);
+    for (gsize at = 0; left > 0;) {
+        gssize n = send(hostile.plain, many + at, all - at, MSG_NOSIGNAL);
+        if (n <= 0)
+            return; /* "closed" asks for it */
+        at = (at + (gsize)n) % all;
+        left -= MIN(left, (gsize)n);
+    }
 }
 
 static void

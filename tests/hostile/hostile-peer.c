@@ -12,6 +12,7 @@
  *   raw TEXT                bytes instead of D-Bus (\ooo, \r, \n)
  *   call METHOD (…)         of org.vmferry.Peer1, wait up to $patience s for the answer
  *   post METHOD (…)         without waiting;  repeat N post …
+ *   flood MIB METHOD (…)    as many bytes of calls, without "bus": nobody reads the answers
  *   ok [REGEX]              the last call was answered, and its text matches
  *   error CODE [REGEX]      the last call failed with org.vmferry.Error.CODE, or org.… in full; a REGEX too
  *   keep NAME REGEX         the first group in the last answer
@@ -156,6 +157,7 @@ static const struct {
     {"call", do_call},
     {"post", do_post},
     {"repeat", do_repeat},
+    {"flood", do_flood},
     {"ok", do_ok},
     {"error", do_error},
     {"keep", do_keep},

@@ -60,6 +60,7 @@ void do_open(const char *rest);
 void do_bus(const char *rest);
 void do_call(const char *rest);
 void do_post(const char *rest);
+void do_flood(const char *rest);
 void do_ok(const char *rest);
 void do_error(const char *rest);
 void do_keep(const char *rest);

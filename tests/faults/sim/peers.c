@@ -152,6 +152,18 @@ vmf_peer_link_is_lost(VmfPeerLink *link)
     return link->broken;
 }
 
+gboolean
+vmf_peer_link_was_cut(VmfPeerLink *link, GError **error)
+{
+    return FALSE;
+}
+
+void
+vmf_peer_link_explain(VmfPeerLink *link, GError **error)
+{
+    vmf_error_from_dbus(error, "the peer");
+}
+
 VmfChannel *
 vmf_peer_link_stream(VmfPeerLink *link, const char *name, GError **error)
 {

@@ -144,7 +144,7 @@ static gpointer
 serve(gpointer fd)
 {
     g_autoptr(GError) error = NULL;
-    GDBusConnection *bus = vmf_peer_bus_over(GPOINTER_TO_INT(fd), TRUE, &error);
+    GDBusConnection *bus = vmf_peer_bus_over(GPOINTER_TO_INT(fd), TRUE, "HV1$", &error);
     g_assert_no_error(error);
     return bus;
 }
@@ -156,7 +156,7 @@ both_ends(void)
     g_autoptr(GError) error = NULL;
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
     GThread *thread = g_thread_new("serve", serve, GINT_TO_POINTER(pair[0]));
-    GDBusConnection *client = vmf_peer_bus_over(pair[1], FALSE, &error);
+    GDBusConnection *client = vmf_peer_bus_over(pair[1], FALSE, "hv2.lab.test", &error);
     g_assert_no_error(error);
     return (Ends){g_thread_join(thread), client};
 }
@@ -315,6 +315,137 @@ test_calls(void)
     end(&ends);
 }
 
+/* ---- one real end, and one that says what it likes and reads nothing ---- */
+
+#define FLOOD_MIB 64
+
+static gpointer
+connect_end(gpointer fd)
+{
+    g_autoptr(GError) error = NULL;
+    GDBusConnection *bus = vmf_peer_bus_over(GPOINTER_TO_INT(fd), FALSE, "hv2.lab.test", &error);
+    g_assert_no_error(error);
+    return bus;
+}
+
+static void
+say(int fd, const char *text)
+{
+    g_assert_cmpint(send(fd, text, strlen(text), MSG_NOSIGNAL), ==, (gssize)strlen(text));
+}
+
+static void
+hear(int fd, const char *end)
+{
+    g_autoptr(GString) heard = g_string_new(NULL);
+    char byte;
+    while (!g_str_has_suffix(heard->str, end)) {
+        g_assert_cmpint(recv(fd, &byte, 1, 0), ==, 1);
+        if (byte != 0) /* the very first one of a client */
+            g_string_append_c(heard, byte);
+    }
+}
+
+/* The peer's end after its authentication; @bus: the other one. */
+static int
+flooding_end(gboolean server, GDBusConnection **bus)
+{
+    int pair[2];
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+    if (server) {
+        GThread *thread = g_thread_new("serve", serve, GINT_TO_POINTER(pair[0]));
+        g_assert_cmpint(send(pair[1], "\0AUTH ANONYMOUS\r\n", 17, MSG_NOSIGNAL), ==, 17);
+        hear(pair[1], "\r\n");
+        say(pair[1], "BEGIN\r\n");
+        *bus = g_thread_join(thread);
+        g_dbus_connection_start_message_processing(*bus);
+    } else {
+        GThread *thread = g_thread_new("connect", connect_end, GINT_TO_POINTER(pair[0]));
+        hear(pair[1], "AUTH\r\n");
+        say(pair[1], "REJECTED ANONYMOUS\r\n");
+        hear(pair[1], "\r\n");
+        say(pair[1], "OK 0123456789abcdef0123456789abcdef\r\n");
+        hear(pair[1], "BEGIN\r\n");
+        *bus = g_thread_join(thread);
+    }
+    return pair[1];
+}
+
+/* The same message again and again, until the other end has had enough. Returns: bytes that it took */
+static gsize
+flood(int fd, GDBusMessage *message)
+{
+    gsize size, most = (gsize)FLOOD_MIB * 1024 * 1024, sent = 0;
+    g_dbus_message_set_serial(message, 7);
+    g_autofree guchar *blob = g_dbus_message_to_blob(message, &size, G_DBUS_CAPABILITY_FLAGS_NONE,
+                                                     NULL);
+    for (gssize n = 0; sent < most && n >= 0; sent += (gsize)n)
+        n = send(fd, blob, size, MSG_NOSIGNAL);
+    return sent;
+}
+
+static GDBusMessage *
+some_call(void)
+{
+    return ping(0);
+}
+
+static GDBusMessage *
+call_without_answer(void)
+{
+    GDBusMessage *message = ping(0);
+    g_dbus_message_set_flags(message, G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    return message;
+}
+
+static GDBusMessage *
+some_signal(void)
+{
+    return g_dbus_message_new_signal("/x", "x.y", "Z");
+}
+
+static GDBusMessage *
+some_answer(void)
+{
+    g_autoptr(GDBusMessage) asked = ping(0);
+    g_dbus_message_set_serial(asked, 3);
+    return g_dbus_message_new_method_reply(asked);
+}
+
+typedef struct {
+    const char *name;
+    gboolean server; /* the end that is flooded */
+    GDBusMessage *(*make)(void);
+    const char *cut;
+} Flood;
+
+static const Flood floods[] = {
+    {"server/calls", TRUE, some_call, "calls on and on, and does not read the answers"},
+    {"server/calls-without-answer", TRUE, call_without_answer, "wants no answer to a call"},
+    {"server/signals", TRUE, some_signal, "has sent what is no call"},
+    {"server/answers", TRUE, some_answer, "has sent what is no call"},
+    {"client/calls", FALSE, some_call, "has sent what is no answer"},
+    {"client/calls-without-answer", FALSE, call_without_answer, "has sent what is no answer"},
+    {"client/signals", FALSE, some_signal, "has sent what is no answer"},
+};
+
+static void
+test_flood(gconstpointer data)
+{
+    const Flood *kind = data;
+    GDBusConnection *bus;
+    g_autoptr(GDBusMessage) message = kind->make();
+    int fd = flooding_end(kind->server, &bus);
+    g_assert_null(vmf_peer_bus_was_cut(bus));
+    g_assert_cmpuint(flood(fd, message), <, (gsize)FLOOD_MIB * 1024 * 1024);
+    while (!g_dbus_connection_is_closed(bus)) /* the test's own time limit ends it */
+        g_thread_yield();
+    g_assert_cmpstr(vmf_peer_bus_was_cut(bus), ==, kind->cut);
+    close(fd);
+    g_object_unref(bus);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -329,5 +460,9 @@ main(int argc, char **argv)
     g_test_add_func("/peer-bus/endless-line/cut", test_endless_line);
     g_test_add_func("/peer-bus/said-at-once/nothing-lost", test_said_at_once);
     g_test_add_func("/peer-bus/calls-without-answer/limited", test_calls);
+    for (gsize i = 0; i < G_N_ELEMENTS(floods); i++) {
+        g_autofree gchar *path = g_strdup_printf("/peer-bus/flood/%s", floods[i].name);
+        g_test_add_data_func(path, &floods[i], test_flood);
+    }
     return g_test_run();
 }
