@@ -292,6 +292,54 @@ opened(VmfDoor *door, VmfOwnedFd *line, const char *address, VmfPeerIdentity **p
                       open.fields[0].data);
 }
 
+/*
+ * We have said yes. A peer that never says its own takes nobody's place but its account's: the arrival
+ * ends here, and who waits is counted among that account's.
+ */
+static VmfChannel *
+await_peer(const VmfChannelConfig *config, VmfArrival **arrival, VmfPeerIdentity **peer,
+           const char *stream_name, GError **error)
+{
+    VmfDoor *door = (*arrival)->door;
+    g_auto(VmfOwnedFd) line = (*arrival)->line;
+    g_autofree gchar *address = g_strdup((*arrival)->address);
+    (*arrival)->line = -1;
+    vmf_arrival_tell(*arrival, VMF_LINE_SETTLED);
+    g_clear_pointer(arrival, vmf_arrival_free);
+    return opened(door, &line, address, peer, stream_name, verdict_deadline(config), error);
+}
+
+static VmfChannel *
+judge_and_open(const VmfChannelConfig *config, VmfArrival **arrival, VmfPeerIdentity **peer,
+               GError **error)
+{
+    VmfDoor *door = (*arrival)->door;
+    g_autoptr(VmfPeerIdentity) counted = vmf_peer_identity_copy(*peer);
+    g_autoptr(GError) refusal = NULL;
+    VmfChannel *channel = NULL;
+    gboolean enters = FALSE;
+    judge(config, *peer, &refusal);
+    if (refusal == NULL)
+        enters = vmf_door_enter_account(door, counted, &refusal);
+    if (tell_verdict((*arrival)->line, &refusal, error))
+        channel = await_peer(config, arrival, peer, NULL, error);
+    if (enters)
+        vmf_door_leave_account(door, counted);
+    return channel;
+}
+
+/* At most one for each name, which this host has given out. */
+static VmfChannel *
+open_stream(const VmfChannelConfig *config, VmfArrival **arrival, VmfPeerIdentity **peer,
+            VmfChannelStreams *streams, const char *name, GError **error)
+{
+    g_autoptr(GError) refusal = NULL;
+    vmf_channel_streams_use_up(streams, name, &refusal);
+    return tell_verdict((*arrival)->line, &refusal, error)
+               ? await_peer(config, arrival, peer, name, error)
+               : NULL;
+}
+
 VmfChannel *
 vmf_door_accept(const VmfChannelConfig *config, VmfArrival *arrival_taken,
                 VmfChannelStreams *streams, GError **error)
@@ -317,16 +365,8 @@ vmf_door_accept(const VmfChannelConfig *config, VmfArrival *arrival_taken,
         return NULL;
     vmf_arrival_tell(arrival, VMF_LINE_PROVEN);
 
-    g_autoptr(GError) refusal = NULL;
-    if (name)
-        vmf_channel_streams_use_up(streams, name, &refusal);
-    else
-        judge(config, peer, &refusal);
-    if (!tell_verdict(arrival->line, &refusal, error))
-        return NULL;
-    vmf_arrival_tell(arrival, VMF_LINE_SETTLED);
-    return opened(arrival->door, &arrival->line, arrival->address, &peer, name,
-                  verdict_deadline(config), error);
+    return name ? open_stream(config, &arrival, &peer, streams, name, error)
+                : judge_and_open(config, &arrival, &peer, error);
 }
 
 VmfChannel *

@@ -20,6 +20,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfArrival, vmf_arrival_free)
 /** vmf_arrival_tell() - PROVEN or SETTLED to its vmferry-door; it may have ended */
 void vmf_arrival_tell(const VmfArrival *arrival, int type);
 
+/**
+ * vmf_door_enter_account() - @sid begins to be waited for: whether it accepts us
+ *
+ * Returns: %FALSE and VMF_ERROR_BUSY: as many of its connections are as may be at once
+ */
+gboolean vmf_door_enter_account(VmfDoor *door, const VmfPeerIdentity *peer, GError **error);
+
+/** vmf_door_leave_account() - after vmf_door_enter_account(), whatever it has said */
+void vmf_door_leave_account(VmfDoor *door, const VmfPeerIdentity *peer);
+
 /** vmf_door_keys() */
 VmfKeys *vmf_door_keys(VmfDoor *door);
 

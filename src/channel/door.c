@@ -13,6 +13,7 @@
 #define SHORT_LIFE_S     5 /* one that ended sooner has a trouble that stays */
 #define PAUSE_S          2 /* before the next one, then */
 #define ARRIVALS_AT_ONCE 128
+#define WAITED_FOR_MOST  16 /* of one account, which has not said whether it accepts us */
 
 struct _VmfDoor {
     VmfKeys *keys;
@@ -20,12 +21,13 @@ struct _VmfDoor {
     VmfHelperUser user;
     VmfDoorHandler arrived; /* set before anybody can arrive, as is the next */
     gpointer data;
-    gint arrivals; /* atomic: handlers that run */
+    gint arrivals; /* atomic: handlers that do not know yet who it is, or judge */
 
     GMutex lock;
     GCond changed;
-    int control;  /* guarded by @lock; of the present vmferry-door; -1: none */
-    int listener; /* guarded by @lock; -1: nobody is let in */
+    int control;            /* guarded by @lock; of the present vmferry-door; -1: none */
+    int listener;           /* guarded by @lock; -1: nobody is let in */
+    GHashTable *waited_for; /* guarded by @lock; SID → how many */
 };
 
 /* One vmferry-door from its start to its end; there may be two while one is succeeded. */
@@ -61,6 +63,39 @@ vmf_arrival_tell(const VmfArrival *arrival, int type)
     VmfLineDraft draft = vmf_line_draft((VmfLineType)type);
     vmf_line_add_number(&draft, arrival->number);
     vmf_line_send(arrival->control, &draft, NULL, NULL);
+}
+
+/* The lock is held. @by: 1 or -1 */
+static guint
+count_account(VmfDoor *door, const VmfPeerIdentity *peer, int by)
+{
+    const char *sid = peer->sid ? peer->sid : peer->principal;
+    guint now = GPOINTER_TO_UINT(g_hash_table_lookup(door->waited_for, sid)) + (guint)by;
+    if (now == 0)
+        g_hash_table_remove(door->waited_for, sid);
+    else
+        g_hash_table_insert(door->waited_for, g_strdup(sid), GUINT_TO_POINTER(now));
+    return now;
+}
+
+gboolean
+vmf_door_enter_account(VmfDoor *door, const VmfPeerIdentity *peer, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&door->lock);
+    if (count_account(door, peer, 1) <= WAITED_FOR_MOST)
+        return TRUE;
+    count_account(door, peer, -1);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
+                "'%s' has %d connections that wait for it to say whether it accepts this host",
+                peer->principal, WAITED_FOR_MOST);
+    return FALSE;
+}
+
+void
+vmf_door_leave_account(VmfDoor *door, const VmfPeerIdentity *peer)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&door->lock);
+    count_account(door, peer, -1);
 }
 
 VmfKeys *
@@ -231,11 +266,13 @@ vmf_door_open(const VmfDoorSettings *settings, GError **error)
     door->program = g_build_filename(folder, "vmferry-door", NULL);
     door->user = settings->user;
     door->control = door->listener = -1;
+    door->waited_for = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_mutex_init(&door->lock);
     g_cond_init(&door->changed);
     if (vmf_keys_ensure(door->keys, error) && try_shift(door, error))
         return door;
     vmf_keys_free(door->keys);
+    g_hash_table_unref(door->waited_for);
     g_free(door->program);
     g_free(door);
     return NULL;

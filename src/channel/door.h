@@ -27,7 +27,8 @@
  *
  * Limits before the proof (vmferry-door): 16 connections from an address, 64 in all, 12 s, of which the
  * handshake itself takes 10 at most; 16 + 65536 bytes of greeting and token, 16 KiB of TLS. 512 connections
- * at once in all. Each refusal is one record in the log, which names the limit.
+ * at once in all. After it, 16 connections of an account may wait for that host's own verdict (vmferryd); who
+ * waits takes nobody else's place. Each refusal is one record in the log, which names the limit.
  *
  * Failure model. A child that ends cuts its connection, and no other. One that was ended by a signal may
  * have been probed for a way in: vmferry-door then makes room for a successor, whose memory is
@@ -61,6 +62,7 @@ VmfDoor *vmf_door_open(const VmfDoorSettings *settings, GError **error);
 
 /**
  * VmfDoorHandler - somebody is at the door; called on a thread of its own, 128 at once at most
+ *   that are not told our verdict yet
  * @arrival: (transfer full): for vmf_door_accept()
  */
 typedef void (*VmfDoorHandler)(VmfArrival *arrival, gpointer data);

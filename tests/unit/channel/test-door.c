@@ -23,7 +23,7 @@
 
 static VmfHostIdentity *hv1, *hv2;
 static gchar *hv1_keytab, *hv2_keytab;
-static GBytes *hv1_logon;
+static GBytes *hv1_logon, *hv3_logon;
 static VmfDoor *hv1_door, *hv2_door;
 static VmfChannelStreams *streams;
 static struct sockaddr_in hv2_address;
@@ -38,6 +38,9 @@ typedef struct {
 
 static GAsyncQueue *met;
 static const char *refuse_with; /* hv2's judge; NULL: by vmf_peer_judge_ticket() */
+static guint verdict_s = 5;
+static GMutex
+    thinking; /* a connecting judge that needs it has no verdict as long as somebody has it */
 
 static gboolean
 judge(const VmfPeerIdentity *peer, gpointer me, GError **error)
@@ -51,7 +54,8 @@ judge(const VmfPeerIdentity *peer, gpointer me, GError **error)
 static void
 arrived(VmfArrival *arrival, gpointer data)
 {
-    VmfChannelConfig config = {.me = hv2, .judge = judge, .judge_data = hv2, .timeout_s = 5};
+    VmfChannelConfig config = {
+        .me = hv2, .judge = judge, .judge_data = hv2, .timeout_s = verdict_s};
     Met *result = g_new0(Met, 1);
     g_assert_cmpstr(vmf_arrival_address(arrival), ==, "127.0.0.1");
     result->channel = vmf_door_accept(&config, arrival, streams, &result->error);
@@ -81,21 +85,33 @@ dial(void)
     return sock;
 }
 
-static VmfChannel *
-connect_as(const char *client, GError **error)
+static gchar *
+make_cache(const char *client, GBytes *logon)
 {
     const ForgedTicket ticket = {
-        .client = client, .server = "host/hv2.lab.test@LAB.TEST", .logon = hv1_logon};
-    g_autofree gchar *cache = forge_ccache("door.cc", &ticket);
-    g_auto(GStrv) parts = g_strsplit(client, "@", 2);
-    g_autoptr(VmfHostIdentity) me = vmf_host_identity_new(parts[0], "LAB.TEST", "hv1.lab.test");
+        .client = client, .server = "host/hv2.lab.test@LAB.TEST", .logon = logon};
+    return forge_ccache("door.cc", &ticket);
+}
+
+static VmfChannel *
+connect_from(const char *cache, const char *account, VmfChannelJudge judged_by, GError **error)
+{
+    g_autoptr(VmfHostIdentity) me = vmf_host_identity_new(account, "LAB.TEST", "hv1.lab.test");
     VmfChannelConfig config = {.me = me,
                                .ccache = cache,
-                               .judge = judge,
+                               .judge = judged_by,
                                .judge_data = hv1,
                                .timeout_s = 5,
                                .door = hv1_door};
     return vmf_channel_connect(&config, dial(), "hv2.lab.test", error);
+}
+
+static VmfChannel *
+connect_as(const char *client, GError **error)
+{
+    g_autofree gchar *cache = make_cache(client, hv1_logon);
+    g_auto(GStrv) parts = g_strsplit(client, "@", 2);
+    return connect_from(cache, parts[0], judge, error);
 }
 
 typedef struct {
@@ -230,6 +246,69 @@ test_refused(void)
     number += strlen("--grep=");
     g_assert_cmpuint(strlen(number), ==, 8);
     g_assert_nonnull(strstr(theirs->message, number));
+}
+
+/* ---- who never says whether it accepts ---- */
+
+#define WAITED_FOR 16
+
+static gboolean
+think(const VmfPeerIdentity *peer, gpointer me, GError **error)
+{
+    g_mutex_lock(&thinking);
+    g_mutex_unlock(&thinking);
+    return vmf_peer_judge_ticket(peer, me, error);
+}
+
+static guint
+unref_if(VmfChannel *channel)
+{
+    if (channel)
+        vmf_channel_unref(channel);
+    return channel ? 1 : 0;
+}
+
+static gpointer
+connect_thinking(gpointer cache)
+{
+    return connect_from(cache, "HV1$", think, NULL);
+}
+
+/* An account has so many places; another one has its own. They are there again when they are left. */
+static void
+test_no_verdict(void)
+{
+    GThread *members[WAITED_FOR + 1];
+    guint open = 0;
+    g_autoptr(GError) error = NULL;
+    g_autofree gchar *cache = make_cache("HV1$@LAB.TEST", hv1_logon);
+    verdict_s = 60;
+    g_mutex_lock(&thinking);
+    for (guint i = 0; i <= WAITED_FOR; i++)
+        members[i] = g_thread_new("member", connect_thinking, cache);
+    g_assert_null(next_met(&error)); /* the one too many; the others wait */
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_BUSY);
+    g_assert_nonnull(strstr(error->message, "'HV1$@LAB.TEST' has 16 connections"));
+    g_clear_error(&error);
+
+    g_autofree gchar *its_cache = make_cache("HV3$@LAB.TEST", hv3_logon);
+    g_autoptr(VmfChannel) ours = connect_from(its_cache, "HV3$", judge, &error);
+    g_assert_no_error(error);
+    g_autoptr(VmfChannel) theirs = next_met(&error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(vmf_channel_peer(theirs)->account, ==, "HV3$");
+
+    g_mutex_unlock(&thinking);
+    for (guint i = 0; i <= WAITED_FOR; i++)
+        open += unref_if(g_thread_join(members[i]));
+    g_assert_cmpuint(open, ==, WAITED_FOR);
+    for (guint i = 0; i < WAITED_FOR; i++) {
+        g_autoptr(VmfChannel) one = next_met(&error);
+        g_assert_no_error(error);
+    }
+    Both again = make_both();
+    end_in_order(&again);
+    verdict_s = 5;
 }
 
 static void
@@ -542,6 +621,11 @@ main(int argc, char **argv)
                                            .rid = 1105,
                                            .uac = 0x80,
                                            .groups = groups});
+    hv3_logon = forge_logon(&(ForgedLogon){.account = "HV3$",
+                                           .domain_sid = FORGED_DOMAIN_SID,
+                                           .rid = 1107,
+                                           .uac = 0x80,
+                                           .groups = groups});
     met = g_async_queue_new();
     streams = vmf_channel_streams_new();
     hv1_door = open_door(hv1, hv1_keytab);
@@ -551,6 +635,7 @@ main(int argc, char **argv)
     g_test_add_func("/door/good/both-ends", test_good);
     g_test_add_func("/door/stream/both-ends", test_stream);
     g_test_add_func("/door/judge-refuses/reason-stays-here", test_refused);
+    g_test_add_func("/door/no-verdict/others-are-met", test_no_verdict);
     g_test_add_func("/door/clock-off/refused", test_clock_off);
     g_test_add_func("/door/user-ticket/refused", test_user_ticket);
     g_test_add_func("/door/garbage/refused", test_garbage);
