@@ -39,8 +39,8 @@ typedef struct {
 static GAsyncQueue *met;
 static const char *refuse_with; /* hv2's judge; NULL: by vmf_peer_judge_ticket() */
 static guint verdict_s = 5;
-static GMutex
-    thinking; /* a connecting judge that needs it has no verdict as long as somebody has it */
+static GAsyncQueue *thinkers; /* one entry for each of those judges that has begun */
+static GMutex thinking;       /* they have no verdict as long as somebody has it */
 
 static gboolean
 judge(const VmfPeerIdentity *peer, gpointer me, GError **error)
@@ -255,6 +255,7 @@ test_refused(void)
 static gboolean
 think(const VmfPeerIdentity *peer, gpointer me, GError **error)
 {
+    g_async_queue_push(thinkers, hv1);
     g_mutex_lock(&thinking);
     g_mutex_unlock(&thinking);
     return vmf_peer_judge_ticket(peer, me, error);
@@ -284,8 +285,11 @@ test_no_verdict(void)
     g_autofree gchar *cache = make_cache("HV1$@LAB.TEST", hv1_logon);
     verdict_s = 60;
     g_mutex_lock(&thinking);
-    for (guint i = 0; i <= WAITED_FOR; i++)
+    for (guint i = 0; i <= WAITED_FOR;
+         i++) { /* one after the other: an address has only so many places for who is not proven */
         members[i] = g_thread_new("member", connect_thinking, cache);
+        g_assert_nonnull(g_async_queue_timeout_pop(thinkers, 20 * G_USEC_PER_SEC));
+    }
     g_assert_null(next_met(&error)); /* the one too many; the others wait */
     g_assert_error(error, VMF_ERROR, VMF_ERROR_BUSY);
     g_assert_nonnull(strstr(error->message, "'HV1$@LAB.TEST' has 16 connections"));
@@ -627,6 +631,7 @@ main(int argc, char **argv)
                                            .uac = 0x80,
                                            .groups = groups});
     met = g_async_queue_new();
+    thinkers = g_async_queue_new();
     streams = vmf_channel_streams_new();
     hv1_door = open_door(hv1, hv1_keytab);
     hv2_door = open_door(hv2, hv2_keytab);
