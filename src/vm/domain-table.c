@@ -16,6 +16,7 @@
 #define MANY_BUT(path, attributes, text, reason)  {path, VMF_XML_KEEP_MANY, attributes, text, reason, NULL}
 #define FULL_BUT(path, attributes, text, reason)  {path, VMF_XML_KEEP_FULL, attributes, text, reason, NULL}
 #define DROP(path, reason)            {path, VMF_XML_DROP, NULL, NULL, reason, NULL}
+#define DROP_FORM(path, attributes, text, reason)  {path, VMF_XML_DROP_FORM, attributes, text, reason, NULL}
 #define REFUSE(path, reason)          {path, VMF_XML_REFUSE, NULL, NULL, reason, NULL}
 #define SAME(path, attributes, other) {path, VMF_XML_KEEP, attributes, NULL, NULL, other}
 
@@ -91,8 +92,17 @@ const VmfXmlRule vmf_domain_table[] = {
     KEEP("domain/blkiotune", NULL, NULL),
     KEEP("domain/blkiotune/weight", NULL, ":uint"),
     REFUSE("domain/blkiotune/device", "it names a block device of this host"),
-    DROP("domain/resource", "the partition belongs to the host's cgroups: this libvirt uses its default"),
-    DROP("domain/seclabel", "labels belong to the host: this libvirt makes its own"),
+    /* What libvirt writes by itself into each VM that runs, and makes anew at the other host, is dropped; what
+       somebody chose would be lost without a word, or weaken the other host's guard: it is refused. */
+#define PARTITION_WHY "it is a control group of the one host: only libvirt's own, /machine, is there on the other; remove it: virsh edit VM"
+#define LABEL_WHY "labels are made by the host on which the VM runs; one that was chosen, or none at all, is not for the other host to take over; remove it: virsh edit VM"
+    DROP_FORM("domain/resource", NULL, NULL, PARTITION_WHY),
+    DROP_FORM("domain/resource/partition", NULL, "=/machine", PARTITION_WHY),
+    REFUSE("domain/resource/fibrechannel", PARTITION_WHY),
+    DROP_FORM("domain/seclabel", "type=dynamic model:name relabel=yes", NULL, LABEL_WHY),
+    DROP("domain/seclabel/label", "of type='dynamic': made by libvirt when the VM was started"),
+    DROP("domain/seclabel/imagelabel", "of type='dynamic': made by libvirt when the VM was started"),
+    REFUSE("domain/seclabel/baselabel", LABEL_WHY),
     REFUSE("domain/launchSecurity", "memory that is encrypted for one host's CPU cannot move"),
     REFUSE("domain/bootloader", "it runs a program of this host"),
     REFUSE("domain/bootloader_args", "it runs a program of this host"),

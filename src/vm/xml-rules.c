@@ -436,6 +436,8 @@ take_element(Walk *walk, xmlNode *element, const char *path, VmfXmlNode *parent)
         node = new_node(walk, row, element, name, own);
         if (node != NULL && node->cut && parent != NULL)
             parent->cut = TRUE;
+        if (row->rule->act == VMF_XML_DROP_FORM)
+            g_clear_pointer(&node, vmf_xml_node_free);
     }
     g_string_truncate(walk->path, outer);
     return node;

@@ -29,6 +29,7 @@ typedef enum {
     VMF_XML_KEEP_MANY, /* may occur more than once below one parent */
     VMF_XML_KEEP_FULL, /* like KEEP_MANY; gone when no attribute, child or text is left */
     VMF_XML_DROP,      /* with all that is in it */
+    VMF_XML_DROP_FORM, /* judged like KEEP_MANY, then dropped: any other form is refused */
     VMF_XML_REFUSE,
 } VmfXmlAct;
 
@@ -37,7 +38,7 @@ typedef struct {
     VmfXmlAct act;
     const char *attributes; /* NULL: none */
     const char *text;       /* NULL: none; ":KIND" or "=a|b" as above */
-    const char *reason;     /* of DROP, REFUSE and '!': why; of REFUSE: and what to do */
+    const char *reason;     /* of DROP, DROP_FORM, REFUSE and '!': why; of REFUSE: and what to do */
     const char *as;         /* children are looked up below this path instead */
 } VmfXmlRule;
 

@@ -247,6 +247,27 @@ test_each_refusal(void)
     g_assert_cmpuint(missing, ==, 0);
 }
 
+/* What libvirt writes by itself into a VM that runs: with each security driver, and with control groups. */
+static void
+test_labels_of_a_run(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree gchar *base = load("demo.begin.xml");
+    g_autofree gchar *live = with(
+        base, "<os>",
+        "<resource><partition>/machine</partition></resource>"
+        "<seclabel type='dynamic' model='apparmor' relabel='yes'><label>libvirt-1</label>"
+        "<imagelabel>libvirt-1</imagelabel></seclabel>"
+        "<seclabel type='dynamic' model='dac' relabel='yes'><label>+64055:+64055</label></seclabel>"
+        "<os>");
+    g_autoptr(VmfDomain) plain = rebuild(base, &rules, &error);
+    g_assert_no_error(error);
+    g_autoptr(VmfDomain) domain = rebuild(live, &rules, &error);
+    g_assert_no_error(error);
+    g_autofree gchar *wanted = vmf_domain_to_xml(plain), *xml = vmf_domain_to_xml(domain);
+    g_assert_cmpstr(xml, ==, wanted);
+}
+
 static void
 test_announced(void)
 {
@@ -287,9 +308,8 @@ test_dropped(void)
 {
     g_autoptr(GError) error = NULL;
     g_autofree gchar *base = load("demo.begin.xml");
-    g_autofree gchar *xml = with(base, "</domain>",
-                                 "<resource><partition>/evil</partition></resource>"
-                                 "<seclabel type='none'><label>evil</label></seclabel></domain>");
+    g_autofree gchar *xml = with(
+        base, "</domain>", "<seclabel type='dynamic'><label>evil</label></seclabel></domain>");
     g_autofree gchar *tap = with(xml, "<source bridge='br0'/>",
                                  "<source bridge='br0'/><target dev='evil0'/>"
                                  "<alias name='evil'/><!-- evil -->");
@@ -421,6 +441,7 @@ main(int argc, char **argv)
     g_test_add_func("/domain/host-s-own-choices/dropped", test_dropped);
     g_test_add_func("/domain/user-alias/kept", test_user_alias_kept);
     g_test_add_func("/domain/markup-in-values/escaped", test_escaping);
+    g_test_add_func("/domain/labels-of-a-run/dropped", test_labels_of_a_run);
     g_test_add_func("/domain/not-as-announced/refused", test_announced);
     g_test_add_func("/domain/boot-files-none-listed/refused", test_no_boot_files);
     g_test_add_func("/domain/loader-not-listed/refused", test_loaders);
