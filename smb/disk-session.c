@@ -38,6 +38,19 @@ vmf_disk_session_new(VmfShare *share, const VmfDiskList *list, const char *accou
     return session;
 }
 
+/* A qcow2 disk's head, VMF_QCOW2_HEAD_SIZE bytes or all there is. (transfer full) */
+static guint8 *
+read_head(VmfDiskSession *session, VmfShareFile *file, const VmfDiskEntry *entry, gsize *got,
+          GError **error)
+{
+    g_autofree guint8 *head = g_malloc(VMF_QCOW2_HEAD_SIZE);
+    VmfShareAnswer answer = vmf_share_read(file, head, VMF_QCOW2_HEAD_SIZE, 0, got);
+    if (answer.status == VMF_SHARE_OK)
+        return g_steal_pointer(&head);
+    fail(session, answer, "cannot read", entry->url, FALSE, error);
+    return NULL;
+}
+
 static gboolean
 measure(VmfDiskSession *session, guint i, guint64 *size, GError **error)
 {
@@ -53,10 +66,9 @@ measure(VmfDiskSession *session, guint i, guint64 *size, GError **error)
     if (entry->format == VMF_DISK_RAW)
         return TRUE;
 
-    g_autofree guint8 *head = g_malloc(VMF_QCOW2_HEAD_SIZE);
-    answer = vmf_share_read(session->readers[i], head, VMF_QCOW2_HEAD_SIZE, 0, &got);
-    if (answer.status != VMF_SHARE_OK)
-        return fail(session, answer, "cannot read", entry->url, FALSE, error);
+    g_autofree guint8 *head = read_head(session, session->readers[i], entry, &got, error);
+    if (head == NULL)
+        return FALSE;
     if (!vmf_qcow2_facts_read(head, got, &facts, error)) {
         g_prefix_error(error, "disk '%s' (%s): ", entry->target, entry->url->url);
         return FALSE;
@@ -71,6 +83,34 @@ vmf_disk_session_measure(VmfDiskSession *session, guint64 *sizes, GError **error
     for (guint i = 0; i < session->list->n_entries; i++)
         if (!measure(session, i, &sizes[i], error))
             return FALSE;
+    return TRUE;
+}
+
+gboolean
+vmf_disk_session_judge_head(const VmfDiskEntry *entry, const guint8 *head, gsize size,
+                            GError **error)
+{
+    if (vmf_qcow2_still_alone(head, MIN(size, VMF_QCOW2_HEAD_SIZE), error))
+        return TRUE;
+    g_prefix_error(error,
+                   "disk '%s' (%s) was changed on the share while it was in use: ", entry->target,
+                   entry->url->url);
+    return FALSE;
+}
+
+gboolean
+vmf_disk_session_judge(VmfDiskSession *session, GError **error)
+{
+    g_assert(session->held);
+    for (guint i = 0; i < session->list->n_entries; i++) {
+        const VmfDiskEntry *entry = &session->list->entries[i];
+        gsize got = 0;
+        if (entry->format == VMF_DISK_RAW)
+            continue;
+        g_autofree guint8 *head = read_head(session, session->owners[i], entry, &got, error);
+        if (head == NULL || !vmf_disk_session_judge_head(entry, head, got, error))
+            return FALSE;
+    }
     return TRUE;
 }
 

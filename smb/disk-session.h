@@ -35,7 +35,8 @@ vmf_disk_session_new(VmfShare *share, const VmfDiskList *list, const char *accou
  * vmf_disk_session_measure() - how large each disk's export has to be
  * @sizes: (out): one for each disk
  *
- * Asked once, when the disk process starts: what is in the file's header later is the guest's.
+ * Asked once, when the disk process starts: what is in the file's header later is the guest's, or
+ * of whoever else may write to the share: it is judged again, by what follows.
  *
  * Returns: %FALSE with VMF_ERROR_UNREACHABLE, _CONFIG (not a qcow2 file), _UNSUPPORTED (a backing
  *   file …).
@@ -51,6 +52,22 @@ void vmf_disk_session_free(VmfDiskSession *session);
  * Returns: %FALSE, none held, with VMF_ERROR_BUSY (another holds one), _DENIED, _UNREACHABLE.
  */
 gboolean vmf_disk_session_acquire(VmfDiskSession *session, GError **error);
+
+/**
+ * vmf_disk_session_judge_head() - whether a qcow2 disk still stands alone
+ * @head, @size: the beginning of its file, at least VMF_QCOW2_HEADER_SIZE bytes if it has them
+ *
+ * Returns: %FALSE with the errors of vmf_qcow2_still_alone(), which name the disk then
+ */
+gboolean vmf_disk_session_judge_head(const VmfDiskEntry *entry, const guint8 *head, gsize size,
+                                     GError **error);
+
+/**
+ * vmf_disk_session_judge() - that, of all qcow2 disks; they are held: nobody else changes them now
+ *
+ * Returns: %FALSE with that error, or VMF_ERROR_UNREACHABLE, _DENIED
+ */
+gboolean vmf_disk_session_judge(VmfDiskSession *session, GError **error);
 
 /**
  * vmf_disk_session_release() - close the held disks and wait for each answer

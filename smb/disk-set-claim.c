@@ -138,7 +138,7 @@ acquire_and_set(VmfDiskSet *set, Claim *claim, GError **error)
     vmf_fault_point("disks.claim.held");
     settle(set, claim);
     gboolean ok = vmf_disk_set_hold_record(set, set->current, error) &&
-                  compare_and_set(set, claim, error);
+                  vmf_disk_session_judge(set->current, error) && compare_and_set(set, claim, error);
     vmf_fault_point("disks.claim.written");
     claim->times.record_us = vmf_microseconds_since(&mark);
     claim->judged = TRUE;

@@ -47,6 +47,8 @@ struct _VmfDiskSet {
     VmfDiskLedger *ledger;
     VmfDiskLedger no_ledger; /* where it points when there is none */
 
+    gboolean head_refused; /* that is the trouble now */
+
     GMutex trouble_lock;
     gchar *trouble;
 

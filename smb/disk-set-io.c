@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/disk-set-internal.h"
 
+#include "smb/qcow2-facts.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -20,27 +22,81 @@ file_for(const VmfDiskSet *set, VmfGatePass pass, guint disk)
     return pass == VMF_PASS_OWNER ? set->current->owners[disk] : set->current->readers[disk];
 }
 
+typedef struct {
+    guint disk;
+    void *buffer;
+    gsize count;
+    guint64 offset;
+    gsize got;
+    gboolean refused; /* the head names another file: nobody is to see it */
+} Read;
+
+/* The share lock is held. */
+static void
+note_head(VmfDiskSet *set, const GError *refusal)
+{
+    if (refusal != NULL)
+        vmf_disk_set_say(set, "%s; QEMU gets an input/output error", refusal->message);
+    else if (set->head_refused)
+        vmf_disk_set_say(set, NULL);
+    set->head_refused = refusal != NULL;
+}
+
+/*
+ * QEMU opens what the head of a qcow2 disk names, as its user. It reads the head when it starts, while
+ * another host may write it still, and when it gets the disk or has it back: so the very bytes that it
+ * gets are judged, each time.
+ */
+static VmfShareAnswer
+read_head(VmfDiskSet *set, VmfShareFile *file, Read *read)
+{
+    gsize size = MAX(VMF_QCOW2_HEAD_SIZE, read->offset + read->count), had = 0;
+    g_autofree guint8 *head = g_malloc(size);
+    g_autoptr(GError) refusal = NULL;
+    VmfShareAnswer answer = vmf_share_read(file, head, size, 0, &had);
+    if (answer.status != VMF_SHARE_OK)
+        return answer;
+    vmf_disk_session_judge_head(&set->list->entries[read->disk], head, had, &refusal);
+    note_head(set, refusal);
+    read->refused = refusal != NULL;
+    if (read->refused)
+        return answer;
+    read->got = had > read->offset ? MIN(had - read->offset, read->count) : 0;
+    memcpy(read->buffer, head + read->offset, read->got);
+    return answer;
+}
+
+static VmfShareAnswer
+read_once(VmfDiskSet *set, VmfShareFile *file, Read *read)
+{
+    if (read->offset < VMF_QCOW2_HEADER_SIZE &&
+        set->list->entries[read->disk].format == VMF_DISK_QCOW2)
+        return read_head(set, file, read);
+    return vmf_share_read(file, read->buffer, read->count, read->offset, &read->got);
+}
+
 int
 vmf_disk_set_read(VmfDiskSet *set, const VmfGateLease *lease, guint disk, void *buffer, gsize count,
                   guint64 offset)
 {
+    Read read = {.disk = disk, .buffer = buffer, .count = count, .offset = offset};
     while (TRUE) {
         VmfGatePass pass = vmf_gate_enter(set->gate, lease, VMF_GATE_READ);
         if (pass == VMF_PASS_GONE)
             return ESHUTDOWN;
 
-        gsize got = 0;
         g_mutex_lock(&set->share_lock);
         VmfShareFile *file = file_for(set, pass, disk);
-        VmfShareAnswer answer = file != NULL ? vmf_share_read(file, buffer, count, offset, &got)
-                                             : not_sent;
+        VmfShareAnswer answer = file != NULL ? read_once(set, file, &read) : not_sent;
         if (answer.status != VMF_SHARE_OK)
             vmf_disk_set_note_lost(set);
         g_mutex_unlock(&set->share_lock);
         vmf_gate_leave(set->gate);
 
+        if (answer.status == VMF_SHARE_OK && read.refused)
+            return EIO;
         if (answer.status == VMF_SHARE_OK) {
-            memset((char *)buffer + got, 0, count - got);
+            memset((char *)buffer + read.got, 0, count - read.got);
             set->read_bytes += count;
             return 0;
         }

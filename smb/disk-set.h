@@ -113,13 +113,14 @@ guint64 vmf_disk_set_export_size(VmfDiskSet *set, guint disk);
 /**
  * vmf_disk_set_read() - what lies beyond the end of the file is zeros
  *
- * Returns: 0, or ESHUTDOWN when the client is gone or must not go on. No other error exists: what
- *   the share cannot do now is waited for.
+ * Returns: 0; ESHUTDOWN when the client is gone or must not go on; EIO for the head of a qcow2 disk
+ *   that names another file by now, with the reason as the trouble. No other error exists: what the
+ *   share cannot do now is waited for.
  */
 int vmf_disk_set_read(VmfDiskSet *set, const VmfGateLease *lease, guint disk, void *buffer,
                       gsize count, guint64 offset);
 
-/** vmf_disk_set_write() - durable when it returns 0 (share.h); errors as vmf_disk_set_read() */
+/** vmf_disk_set_write() - durable when it returns 0 (share.h), or ESHUTDOWN */
 int vmf_disk_set_write(VmfDiskSet *set, const VmfGateLease *lease, guint disk, const void *buffer,
                        gsize count, guint64 offset);
 

@@ -7,7 +7,7 @@
 
 #define MAGIC              0x514649fbu /* "QFI\xfb" */
 #define V2_HEADER_SIZE     72
-#define V3_HEADER_SIZE     104
+#define V3_HEADER_SIZE     VMF_QCOW2_HEADER_SIZE
 #define MIN_CLUSTER_BITS   9
 #define MAX_CLUSTER_BITS   21
 #define MAX_REFCOUNT_ORDER 6
@@ -115,7 +115,7 @@ refuse_data_file(const Head *head, gsize at, GError **error)
 }
 
 static gboolean
-read_v3(const Head *head, VmfQcow2Facts *facts, GError **error)
+read_v3(const Head *head, gboolean may_be_corrupt, VmfQcow2Facts *facts, GError **error)
 {
     if (head->size < V3_HEADER_SIZE)
         return refuse(error, VMF_ERROR_CONFIG, "its header is cut short");
@@ -126,7 +126,7 @@ read_v3(const Head *head, VmfQcow2Facts *facts, GError **error)
     guint64 incompatible = get_u64(head, AT_INCOMPATIBLE);
     if (incompatible & INCOMPATIBLE_EXTERNAL_DATA)
         return refuse_data_file(head, length, error);
-    if (incompatible & INCOMPATIBLE_CORRUPT)
+    if ((incompatible & INCOMPATIBLE_CORRUPT) && !may_be_corrupt)
         return refuse(error, VMF_ERROR_CONFIG,
                       "it is marked corrupt; repair it with qemu-img check -r all");
     if (incompatible & ~(guint64)INCOMPATIBLE_KNOWN)
@@ -138,8 +138,9 @@ read_v3(const Head *head, VmfQcow2Facts *facts, GError **error)
     return TRUE;
 }
 
-gboolean
-vmf_qcow2_facts_read(const guint8 *bytes, gsize size, VmfQcow2Facts *facts, GError **error)
+static gboolean
+read_facts(const guint8 *bytes, gsize size, gboolean may_be_corrupt, VmfQcow2Facts *facts,
+           GError **error)
 {
     const Head head = {bytes, size};
     VmfQcow2Facts found = {.refcount_order = V2_REFCOUNT_ORDER};
@@ -155,12 +156,25 @@ vmf_qcow2_facts_read(const guint8 *bytes, gsize size, VmfQcow2Facts *facts, GErr
     found.virtual_size = get_u64(&head, AT_VIRTUAL_SIZE);
     if (found.virtual_size > MAX_VIRTUAL_SIZE)
         return refuse(error, VMF_ERROR_UNSUPPORTED, "its virtual size is beyond 64 PiB");
-    if (found.version == 3 && !read_v3(&head, &found, error))
+    if (found.version == 3 && !read_v3(&head, may_be_corrupt, &found, error))
         return FALSE;
     if (get_u64(&head, AT_BACKING_OFFSET) != 0)
         return refuse_backing_file(&head, error);
     *facts = found;
     return TRUE;
+}
+
+gboolean
+vmf_qcow2_facts_read(const guint8 *bytes, gsize size, VmfQcow2Facts *facts, GError **error)
+{
+    return read_facts(bytes, size, FALSE, facts, error);
+}
+
+gboolean
+vmf_qcow2_still_alone(const guint8 *bytes, gsize size, GError **error)
+{
+    VmfQcow2Facts ignored;
+    return read_facts(bytes, size, TRUE, &ignored, error);
 }
 
 static guint64

@@ -11,6 +11,9 @@
 /* as much of the file's beginning as is ever looked at */
 #define VMF_QCOW2_HEAD_SIZE 65536
 
+/* what of it decides whether the file stands alone; QEMU reads that in one request */
+#define VMF_QCOW2_HEADER_SIZE 104
+
 typedef struct {
     guint32 version; /* 2 or 3 */
     guint32 cluster_bits;
@@ -28,6 +31,15 @@ typedef struct {
  *   feature that changes the layout in a way not known here.
  */
 gboolean vmf_qcow2_facts_read(const guint8 *head, gsize size, VmfQcow2Facts *facts, GError **error);
+
+/**
+ * vmf_qcow2_still_alone() - the same of a disk that is in use
+ *
+ * All that QEMU changes in the head of a running guest's disk passes, the mark "corrupt" too.
+ *
+ * Returns: %FALSE with the errors of vmf_qcow2_facts_read()
+ */
+gboolean vmf_qcow2_still_alone(const guint8 *head, gsize size, GError **error);
 
 /**
  * vmf_qcow2_export_size() - how large the export of the file has to be

@@ -349,6 +349,7 @@ write_source(xmlNode *disk, const VmfDiskEdit *edit, const char *socket)
     /* libvirt 9.2: a disk process that dies is back within this time, and QEMU's requests wait for
        it. Before, libvirt drops it: QEMU stops the VM, and vmferryd lets it go on. */
     set(add(source, "reconnect"), "delay", RECONNECT_SECONDS);
+    add(disk, "backingStore"); /* QEMU looks for none then, whatever the disk's head says */
 }
 
 static const char *

@@ -337,6 +337,14 @@ add_disk(VmfDomain *domain, const VmfXmlNode *node, const char *url)
     g_ptr_array_add(domain->disks, disk);
 }
 
+/* libvirt cannot look behind a socket: without this QEMU would open what the disk's head names. */
+static void
+end_chain(const VmfXmlNode *node)
+{
+    if (vmf_xml_node_find(node, "backingStore") == NULL)
+        g_ptr_array_add(node->children, vmf_xml_node_new("backingStore", node->line));
+}
+
 /* What libvirt writes for a drive without a medium. */
 static const char *const empty_kinds[] = {"file", "block", "network", "volume", NULL};
 
@@ -371,6 +379,7 @@ read_disk(VmfDomain *domain, const VmfXmlNode *node, const char *run_dir, GError
     if (url == NULL && (!check_source(domain, node, target, run_dir, error) ||
                         !check_share(domain, node, target, format, error)))
         return FALSE;
+    end_chain(node);
     add_disk(domain, node,
              url != NULL ? url : vmf_xml_node_attribute(metadata_disk(domain, target), "url"));
     return TRUE;

@@ -21,5 +21,8 @@ GPtrArray *definitions_read(const char *path);
 /* (transfer full): of a document or of one element. */
 gchar *definitions_text(xmlDoc *doc);
 
-/* Two documents have the same elements, attributes and texts; emulator and nvram path are ours. */
+/*
+ * Two documents have the same elements, attributes and texts; emulator and nvram path are ours, and
+ * that a disk with a source has an empty <backingStore>, at its end if it had none.
+ */
 void definitions_same(const char *in, const char *out);

@@ -14,7 +14,9 @@
 static const char plain[] = HEAD
     "<devices>"
     "<disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='writeback' "
-    "discard='unmap'/><source file='/var/lib/libvirt/images/web1.qcow2'/><backingStore/>"
+    "discard='unmap'/><source file='/var/lib/libvirt/images/web1.qcow2'/>"
+    "<backingStore type='file'><format type='raw'/><source file='/var/lib/libvirt/images/base'/>"
+    "<backingStore/></backingStore>"
     "<target dev='vda' bus='virtio'/><serial>S1</serial><boot order='1'/>"
     "<address type='pci' domain='0x0000' bus='0x04' slot='0x00' function='0x0'/></disk>"
     "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>"
@@ -49,7 +51,8 @@ test_replace(void)
         .target = "vda", .url = "smb://fs1/vms/web1/vda.raw", .format = "raw"};
     g_autofree gchar *edited = edit(plain, &disk, 1);
     g_assert_null(strstr(edited, "/var/lib/libvirt/images"));
-    g_assert_null(strstr(edited, "<backingStore"));
+    g_assert_cmpuint(count(edited, "backingStore"), ==, 1);
+    g_assert_nonnull(strstr(edited, "</source><backingStore/></disk>"));
     g_assert_nonnull(strstr(edited, "socket=\"/run/vmferry/" UUID "/nbd\""));
     g_assert_nonnull(strstr(edited, "discard=\"unmap\""));
     g_assert_nonnull(strstr(edited, "error_policy=\"stop\""));
@@ -63,6 +66,7 @@ test_replace(void)
     g_autofree gchar *twice = edit(edited, &disk, 1);
     g_assert_cmpuint(count(twice, "<disk "), ==, 2);
     g_assert_cmpuint(count(twice, "vmferry:disk "), ==, 1);
+    g_assert_cmpuint(count(twice, "<backingStore/>"), ==, 1);
 }
 
 /* What define writes is what a destination accepts. */
