@@ -322,6 +322,15 @@ watch_announce(VmfIncoming *incoming)
     incoming->announce_error = g_steal_pointer(&error);
 }
 
+/* QEMU says "Input/output error" of a disk that is not read: its disk process knows why. */
+static void
+let_disks_explain(VmfIncoming *incoming, GError **error)
+{
+    g_autoptr(VmfDiskState) state = vmf_disk_client_describe(incoming->disks, NULL);
+    if (state != NULL && state->trouble[0] != '\0')
+        g_prefix_error(error, "%s: ", state->trouble);
+}
+
 static gboolean
 allocate(VmfIncoming *incoming, GBytes *begin_cookie, GError **error)
 {
@@ -337,8 +346,10 @@ allocate(VmfIncoming *incoming, GBytes *begin_cookie, GError **error)
     g_autofree gchar *xml = vmf_domain_to_xml(incoming->domain);
     unlink(path);
     if (vmf_phases_prepare(incoming->phases, &incoming->params, uri, xml, cookie,
-                           &incoming->prepare_cookie, error) != VMF_PHASE_DONE)
+                           &incoming->prepare_cookie, error) != VMF_PHASE_DONE) {
+        let_disks_explain(incoming, error);
         return FALSE;
+    }
     return keep_phases_socket(incoming, error);
 }
 

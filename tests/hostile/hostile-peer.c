@@ -29,6 +29,7 @@
  *   closed [SECONDS]        the other end closes the control channel by then
  *   open                    it has not
  *   say WORD                for whoever drives this: "say WORD" on standard output
+ *   run COMMAND             on this host; it ends with 0
  *   set NAME VALUE | fill NAME BYTES | crowd NAME ENTRIES | save NAME FILE | edit NAME OLD => NEW
  *
  * Exit status 0: everything went as the script says; 1: "line N: …" says what did not; 2: usage.
@@ -145,6 +146,18 @@ do_say(const char *word)
     printf("say %s\n", word);
 }
 
+static void
+do_run(const char *command)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree gchar *out = NULL, *err = NULL;
+    int status = 0;
+    if (!g_spawn_command_line_sync(command, &out, &err, &status, &error) ||
+        !g_spawn_check_wait_status(status, &error))
+        wrong("%s: %s: %s%s", command, error->message, out != NULL ? out : "",
+              err != NULL ? err : "");
+}
+
 static const struct {
     const char *name;
     void (*act)(const char *rest);
@@ -172,6 +185,7 @@ static const struct {
     {"tell-facts", do_tell_facts},
     {"save", do_save},
     {"say", do_say},
+    {"run", do_run},
     {"expect-stream", do_expect_stream},
     {"take-stream", do_take_stream},
     {"stream", do_stream},

@@ -76,14 +76,24 @@ def test_comparison_sees_a_difference():
                                                                                             "+<vcpu>1</vcpu>"]
 
 
+def qcow2_backing(host, guest):
+    """What QEMU was told to put below the VM's one qcow2 disk"""
+    words = host.run("bash", "-c", f"cat /proc/$(cat /run/libvirt/qemu/{guest.name}.pid)/cmdline").stdout.split("\0")
+    nodes = [json.loads(words[i + 1]) for i, word in enumerate(words) if word == "-blockdev"]
+    found, = [node for node in nodes if node["driver"] == "qcow2"]
+    return found["backing"]
+
+
 def test_moved_vm_is_the_same_to_libvirt(lab, hv1, hv2):
     """Running and as it will start again; there and back"""
     guest = lab.create_guest("same", disks=("raw:64M", "qcow2:64M"), on=hv1)
     try:
+        assert qcow2_backing(hv1, guest) is None
         live, off = (hv1.virsh("dumpxml", guest.name, *form) for form in ((), ("--inactive",)))
         for source, target in ((hv1, hv2), (hv2, hv1)):
             move(source, guest, target)
             assert differences(live, target.virsh("dumpxml", guest.name), OF_A_RUN) == []
+            assert qcow2_backing(target, guest) is None     # "backing": null: it looks for none
             assert differences(off, target.virsh("dumpxml", guest.name, "--inactive"), OF_THIS_HOST) == []
     finally:
         lab.delete_guest(guest)

@@ -335,6 +335,49 @@ def test_backing_file_is_refused_by_name(disks):
     assert_denied(refused.value.message, "top.qcow2", "backing file 'base.qcow2'", "qemu-img convert")
 
 
+def test_head_that_is_changed_later_is_not_read(disks):
+    """Another host of the group writes it, when it was judged and QEMU has not opened it yet"""
+    first, second = disks.both()
+    for process in disks.both():
+        process.end()
+    disks.host.run("bash", "-c", f"""cd /tmp && qemu-img create -q -f qcow2 clean.qcow2 1M && cp clean.qcow2 backed.qcow2 &&
+        qemu-img rebase -q -u -F raw -b 'nbd+unix:///vda?socket={second.folder}/nbd' backed.qcow2 &&
+        qemu-img create -q -f qcow2 -o data_file=/tmp/data.raw,data_file_raw=on outside.qcow2 1M""")
+
+    def put(name):
+        disks.smbclient(f"put /tmp/{name}.qcow2 {FOLDER}/vdb.qcow2")
+
+    def look():
+        return disks.host.run("qemu-img", "info", "--image-opts", check=False, *[
+            f"driver=qcow2,file.driver=nbd,file.path={first.folder}/nbd,file.export=vdb"])
+
+    put("clean")
+    for process in disks.both():
+        process.launch(disks=("vda:raw:vda.raw", "vdb:qcow2:vdb.qcow2"))
+    first.own("", 0, 1)
+    first.tool("release")
+    for name, says in (("backed", rf"backing file 'nbd\+unix:///vda\?socket={second.folder}/nbd'"),
+                       ("outside", "external data file '/tmp/data.raw'")):
+        assert look().returncode == 0
+        put(name)
+        seen = look()
+        assert seen.returncode != 0
+        assert_denied(seen.stderr, "Could not read qcow2 header: Input/output error")
+        with first.connect("vdb") as reader, pytest.raises(NbdError):
+            reader.read(0, 112)
+        assert_denied(first.describe()["trouble"], "'vdb'", r"vdb\.qcow2", says)
+        assert_denied(first.log(), says)
+        with pytest.raises(DiskToolError) as refused:
+            second.tool("claim", first.sid, 1, 2)
+        assert refused.value.code == "unsupported"
+        assert_denied(refused.value.message, "'vdb'", r"vdb\.qcow2", says)
+        put("clean")
+    assert look().returncode == 0
+    assert first.describe()["trouble"] == ""
+    second.own(first.sid, 1, 2)
+    assert disks.record().epoch == 2
+
+
 def test_memory(disks):
     """20 MiB at most, after large and many requests at once: a host runs 200 of them"""
     first = disks.first

@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import re
+import struct
 import subprocess
 import time
 import uuid as uuids
@@ -95,7 +96,7 @@ def theirs(lab, hv1):
 
 @pytest.fixture(scope="module")
 def mine(lab, hv2):
-    found = lab.create_guest(MINE, on=hv2)
+    found = lab.create_guest(MINE, disks=("qcow2:64M",), on=hv2)
     hv2.virsh("suspend", found.name)    # its disks are held, and it takes no time of a processor
     yield found
     lab.delete_guest(found)
@@ -106,8 +107,45 @@ def cookie(phase, guest):
     return text.replace(BASE_UUID, guest.uuid).replace("<name>demo<", f"<name>{guest.name}<")
 
 
-def names_for_source(hv1, hv2, mine, theirs):
-    return {"uuid": mine.uuid, "name": mine.name, "epoch": str(mine.record().epoch),
+HEAD_SIZE = 8192
+BACKING_AT = 4096
+
+
+def heads(clean, their_uuid):
+    """The head of a qcow2 disk as it is, and as it names what its owner may not have"""
+    def with_fields(*fields):
+        head = bytearray(clean)
+        for at, value in fields:
+            head[at:at + len(value)] = value
+        return bytes(head)
+
+    backing = f"nbd+unix:///vda?socket=/run/vmferry/{their_uuid}/nbd".encode()
+    length, = struct.unpack_from(">I", clean, 100)
+    data = b"/etc/passwd"
+    return {"clean": clean,
+            "backing": with_fields((8, struct.pack(">QI", BACKING_AT, len(backing))), (BACKING_AT, backing)),
+            "data": with_fields((72, struct.pack(">Q", 4)),
+                                (length, struct.pack(">4sI", b"DATA", len(data)) + data.ljust(16, b"\0") + bytes(8)))}
+
+
+@pytest.fixture(scope="module")
+def write_head(lab, hv2, mine, theirs):
+    """How hv2 writes a file over the head of its disk: as its QEMU does, through its disk process"""
+    with open(lab.dir / "share" / MINE / "vda.qcow2", "rb") as file:
+        clean = file.read(HEAD_SIZE)
+    assert clean[:4] == b"QFI\xfb"
+    for name, head in heads(clean, theirs.uuid).items():
+        hv2.run("bash", "-c", f"mkdir -p /tmp/hostile && base64 -d >/tmp/hostile/head_{name}",
+                input=base64.b64encode(head).decode())
+    script = "/tmp/hostile/write-head"
+    hv2.run("bash", "-c", f"cat >{script} && chmod 755 {script}", input=f"""#!/bin/sh
+        exec qemu-io -f raw -c "write -s $1 0 {HEAD_SIZE}" 'nbd+unix:///vda?socket=/run/vmferry/{mine.uuid}/nbd'
+        """.lstrip())
+    return script
+
+
+def names_for_source(hv1, hv2, mine, theirs, write_head):
+    return {"write_head": write_head, "uuid": mine.uuid, "name": mine.name, "epoch": str(mine.record().epoch),
             "definition": hv2.virsh("dumpxml", "--migratable", mine.name),
             "their_uuid": theirs.uuid, "their_uuid_upper": theirs.uuid.upper(), "their_name": theirs.name,
             "their_definition": hv1.virsh("dumpxml", "--migratable", theirs.name),
@@ -197,8 +235,8 @@ def run_source(hv2, script, names, timeout=90):
 
 
 @pytest.fixture(scope="module")
-def source_names(tool, hv1, hv2, mine, theirs):
-    return names_for_source(hv1, hv2, mine, theirs)
+def source_names(tool, hv1, hv2, mine, theirs, write_head):
+    return names_for_source(hv1, hv2, mine, theirs, write_head)
 
 
 @pytest.fixture
