@@ -88,6 +88,23 @@ vmf_peer_find(const VmfContext *context, const char *name, GError **error)
     return NULL;
 }
 
+/* (transfer full): why nothing came of it, and what helps against that */
+static gchar *
+explain_silence(const GError *why, const char *fqdn, guint port)
+{
+    if (why->domain == G_RESOLVER_ERROR)
+        return g_strdup_printf("%s; no DNS here has its address: add it to the domain's, then: "
+                               "getent hosts %s",
+                               why->message, fqdn);
+    if (g_error_matches(why, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
+        return g_strdup_printf("%s; no vmferryd listens: on %s: systemctl start vmferryd, then: "
+                               "vmferry doctor; [vmferry] port is to be the same on all hosts",
+                               why->message, fqdn);
+    return g_strdup_printf("%s; no answer comes: see that the host is up, and that no cable or "
+                           "firewall keeps TCP port %u from this host: ping %s",
+                           why->message, port, fqdn);
+}
+
 /* Returns a blocking socket of our own, or -1. */
 static int
 connect_tcp(const VmfContext *context, const char *fqdn, GError **error)
@@ -107,12 +124,15 @@ connect_tcp(const VmfContext *context, const char *fqdn, GError **error)
             /* GLib keeps the fd itself non-blocking and emulates; ours is plain. */
             (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     }
-    if (fd < 0)
-        g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
-                    "cannot reach vmferryd on %s, TCP port %u: %s; is it running there, and is the "
-                    "port open between the hosts?",
-                    fqdn, context->policy->port, local ? local->message : g_strerror(errno));
-    return fd;
+    if (fd >= 0)
+        return fd;
+    if (local == NULL)
+        g_set_error(&local, G_IO_ERROR, g_io_error_from_errno(errno), "%s", g_strerror(errno));
+    g_autofree gchar *said = explain_silence(local, fqdn, context->policy->port);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE,
+                "%s cannot reach vmferryd on %s, TCP port %u: %s", context->me->account, fqdn,
+                context->policy->port, said);
+    return -1;
 }
 
 gboolean

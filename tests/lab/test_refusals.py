@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from labkit.lab import until
+from labkit.lab import ADDRESSES, until
 from labkit.moves import SLOW, RunningMove, assert_says, move, refused
 from labkit.untouched import untouched
 
@@ -115,15 +115,37 @@ def test_destination_does_not_exist(lab, hv1, at_hv1):
         refused(hv1, at_hv1.name, "nowhere", r"nowhere", r"not|no ", r"hosts|add|join")
 
 
+@contextlib.contextmanager
+def without_address(lab, host):
+    """The domain's DNS does not know the host meanwhile"""
+    def dns(verb):
+        lab.host("dc1").run("sh", "-c", f". /usr/lib/vmferry-lab/common; load_settings; samba-tool dns {verb} 127.0.0.1 "
+                            f"lab.test {host.name} A {ADDRESSES[host.name]} -U \"Administrator%$LAB_PASSWORD\"")
+    dns("delete")
+    try:
+        yield
+    finally:
+        dns("add")
+
+
+UNREACHABLE = r"stay was not moved and stays on hv1: HV1\$ cannot reach vmferryd on hv2\.lab\.test, TCP port 16016: "
+
+
 def test_destination_runs_no_vmferryd(lab, hv1, hv2, at_hv1):
     with vmferryd_stopped(hv2), untouched(lab, at_hv1):
-        refused(hv1, at_hv1.name, "hv2", r"hv2\.lab\.test", r"16016", r"refused", r"vmferryd")
+        refused(hv1, at_hv1.name, "hv2", UNREACHABLE, r"Connection refused; ",
+                r"on hv2\.lab\.test: systemctl start vmferryd, then: vmferry doctor")
 
 
 def test_destination_is_cut_off(lab, hv1, hv2, at_hv1):
     with cut(lab, "hv1", "hv2"), untouched(lab, at_hv1):
-        refused(hv1, at_hv1.name, "hv2", r"hv2\.lab\.test", r"timed? ?out|no route|unreachable|no answer",
-                r"cable|network|firewall|route|vmferryd|check")
+        refused(hv1, at_hv1.name, "hv2", UNREACHABLE, r": [^;]*(timed out|no route|unreachable); ",
+                r"see that the host is up, and that no cable or firewall .* TCP port 16016", r"ping hv2\.lab\.test")
+
+
+def test_destination_has_no_address(lab, hv1, hv2, at_hv1):
+    with without_address(lab, hv2), untouched(lab, at_hv1):
+        refused(hv1, at_hv1.name, "hv2", UNREACHABLE, r"no DNS here has its address", r"getent hosts hv2\.lab\.test")
 
 
 def test_destinations_account_is_disabled(lab, hv1, hv2, at_hv1):
