@@ -3,6 +3,8 @@
 
 #include <gio/gio.h>
 
+#include "src/base/text.h"
+
 static const GDBusErrorEntry entries[] = {
     {VMF_ERROR_CONFIG, "org.vmferry.Error.Config"},
     {VMF_ERROR_DENIED, "org.vmferry.Error.Denied"},
@@ -35,12 +37,16 @@ register_domain(void)
     vmf_error_quark();
 }
 
+static gboolean
+is_ours(const GError *error)
+{
+    return error->domain == VMF_ERROR && error->code >= 0 && error->code <= VMF_ERROR_INTERNAL;
+}
+
 const char *
 vmf_error_code_name(const GError *error)
 {
-    if (error->domain != VMF_ERROR || error->code < 0 || error->code > VMF_ERROR_INTERNAL)
-        return "internal";
-    return code_names[error->code];
+    return is_ours(error) ? code_names[error->code] : "internal";
 }
 
 static gboolean
@@ -59,18 +65,30 @@ says_nobody_answered(const GError *error)
            g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_TIMED_OUT);
 }
 
+/* Its text, as the other end said it, may be shown. */
+static void
+tame(GError *error)
+{
+    gchar *tamed = vmf_text_tame(error->message, VMF_ERROR_SAID_MAX);
+    g_free(error->message);
+    error->message = tamed;
+}
+
 void
 vmf_error_from_dbus(GError **error, const char *whom)
 {
     if (error == NULL || *error == NULL)
         return;
+    gboolean said = g_dbus_error_is_remote_error(*error);
     g_dbus_error_strip_remote_error(*error);
-    if ((*error)->domain == VMF_ERROR)
+    tame(*error);
+    if (is_ours(*error))
         return;
-    int code = says_nobody_answered(*error) ? VMF_ERROR_UNREACHABLE : VMF_ERROR_INTERNAL;
+    /* The bus says for a service that it is not there; what is GIO's own happens here or nowhere. */
+    gboolean nobody = says_nobody_answered(*error) && !(said && (*error)->domain == G_IO_ERROR);
+    int code = nobody ? VMF_ERROR_UNREACHABLE : VMF_ERROR_INTERNAL;
     GError *ours = g_error_new(VMF_ERROR, code, "%s %s: %s", whom,
-                               code == VMF_ERROR_UNREACHABLE ? "does not answer" : "failed",
-                               (*error)->message);
+                               nobody ? "does not answer" : "failed", (*error)->message);
     g_error_free(*error);
     *error = ours;
 }

@@ -45,5 +45,10 @@ const char *vmf_error_code_name(const GError *error);
  * A remote error of our domain keeps code and message. A lost connection, a time-out or a missing
  * service becomes VMF_ERROR_UNREACHABLE; anything else VMF_ERROR_INTERNAL. @whom ("vmferryd on
  * hv2", "the disk process of 'web1'") is named in the latter two.
+ *
+ * A remote error is the other end's text under a name of its choice: GDBus makes any domain and code
+ * of it. So it is tamed (vmf_text_tame(), VMF_ERROR_SAID_MAX bytes), a code that we do not have is
+ * "anything else", and one of GIO's is never taken for something that happened here.
  */
+#define VMF_ERROR_SAID_MAX (64 * 1024)
 void vmf_error_from_dbus(GError **error, const char *whom);

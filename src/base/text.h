@@ -13,3 +13,11 @@
  * Returns: bytes, at most @most
  */
 int vmf_text_head(const char *text, guint most);
+
+/**
+ * vmf_text_tame() - a text of others that will be shown: in a log, on a terminal
+ *
+ * Returns: (transfer full): valid UTF-8, at most @most bytes of @text; what is not printable, except
+ *   line feeds, is "?"
+ */
+gchar *vmf_text_tame(const char *text, guint most);

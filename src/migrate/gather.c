@@ -7,6 +7,7 @@
 #include "auth/keytab-facts.h"
 #include "smb/disk-client.h"
 #include "smb/share-probe.h"
+#include "src/migrate/peer-answers.h"
 #include "src/migrate/vm-disks.h"
 #include "src/vm/definition-facts.h"
 #include "src/vm/fit-facts.h"
@@ -150,11 +151,9 @@ vmf_gather_peer(const VmfContext *context, const VmfGatherPeer *peer, VmfFactPee
         vmf_route_facts_gather(address, &facts->route);
     else
         vmf_fact_set(&facts->route.reason, peer->unreachable ? peer->unreachable : "not connected");
-    facts->skew_known = peer->clock_us != 0;
-    if (facts->skew_known)
-        facts->skew_ms = (g_get_real_time() - (g_get_monotonic_time() - peer->received_us) -
-                          peer->clock_us) /
-                         1000;
+    facts->skew_known = vmf_peer_answer_clock(g_get_real_time() -
+                                                  (g_get_monotonic_time() - peer->received_us),
+                                              peer->clock_us, &facts->skew_ms);
 }
 
 /* ---- a VM ---- */

@@ -154,7 +154,7 @@ void
 vmf_peer_link_explain(VmfPeerLink *link, GError **error)
 {
     if (!vmf_peer_link_was_cut(link, error))
-        vmf_error_from_dbus(error, link->fqdn);
+        vmf_peer_answer_error(error, link->fqdn);
 }
 
 static gboolean
@@ -171,12 +171,7 @@ say_hello(VmfPeerLink *link, GError **error)
         vmf_peer_link_explain(link, error);
         return FALSE;
     }
-    if (protocol == VMF_PEER_PROTOCOL)
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_UNSUPPORTED,
-                "vmferryd on %s speaks peer protocol %u, this one %u; bring both to one version",
-                link->fqdn, protocol, VMF_PEER_PROTOCOL);
-    return FALSE;
+    return vmf_peer_answer_hello(protocol, link->fqdn, error);
 }
 
 /* Our judge, and whether it was ours that said no */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "src/migrate/context.h"
+#include "src/migrate/peer-answers.h"
 #include "src/migrate/vmf-peer1.h"
 
 /*
@@ -11,8 +12,7 @@
  * plain fd. D-Bus authenticates nobody here: mechanism ANONYMOUS alone, because the channel has.
  */
 
-#define VMF_PEER_PATH     "/org/vmferry/Peer1"
-#define VMF_PEER_PROTOCOL 1
+#define VMF_PEER_PATH "/org/vmferry/Peer1"
 
 typedef struct _VmfPeerLink VmfPeerLink;
 
@@ -47,7 +47,7 @@ VmfPeer1 *vmf_peer_link_proxy(VmfPeerLink *link);
 /** vmf_peer_link_was_cut() - by this host, for what the peer sent: @error becomes VMF_ERROR_PROTOCOL, which says so */
 gboolean vmf_peer_link_was_cut(VmfPeerLink *link, GError **error);
 
-/** vmf_peer_link_explain() - what became of a call: vmf_peer_link_was_cut(), or vmf_error_from_dbus() */
+/** vmf_peer_link_explain() - what became of a call: vmf_peer_link_was_cut(), or vmf_peer_answer_error() */
 void vmf_peer_link_explain(VmfPeerLink *link, GError **error);
 
 /** vmf_peer_link_channel() - (transfer none): who is at the other end */

@@ -64,6 +64,8 @@ gboolean vmf_source_set_up(VmfSource *source, GBytes **prepare_cookie, GError **
 /** vmf_source_still_wanted() - FALSE with G_IO_ERROR_CANCELLED */
 gboolean vmf_source_still_wanted(VmfSource *source, GError **error);
 
+/** vmf_source_asked() - of what the destination is asked: to judge its answer (peer-answers.h) */
+VmfPeerAsked vmf_source_asked(const VmfSource *source);
 /** vmf_source_answered() - @ok of a call to the destination; @error is told in its name */
 gboolean vmf_source_answered(VmfSource *source, gboolean ok, GError **error);
 

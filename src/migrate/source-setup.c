@@ -8,7 +8,6 @@
 #include "src/base/fault-point.h"
 #include "src/migrate/move-note.h"
 #include "src/migrate/vm-disks.h"
-#include "src/vm/cookie.h"
 #include "src/vm/domain-edit.h"
 
 /* For each answer of the destination: a share and libvirt there may take their time, a peer may not. */
@@ -35,19 +34,26 @@ vmf_source_still_wanted(VmfSource *source, GError **error)
     return FALSE;
 }
 
+VmfPeerAsked
+vmf_source_asked(const VmfSource *source)
+{
+    return (VmfPeerAsked){source->to, source->uuid, source->name, source->epoch};
+}
+
 gboolean
 vmf_source_answered(VmfSource *source, gboolean ok, GError **error)
 {
     if (ok)
         return TRUE;
-    if (g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    /* A peer may say "cancelled" as well: it counts where it was this move that was cancelled. */
+    g_autoptr(GError) unwanted = NULL;
+    if (g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_CANCELLED) &&
+        !vmf_source_still_wanted(source, &unwanted)) {
         g_clear_error(error);
-        return vmf_source_still_wanted(source, error);
+        g_propagate_error(error, g_steal_pointer(&unwanted));
+        return FALSE;
     }
-    gboolean says_the_peer = (*error)->domain == VMF_ERROR;
     vmf_peer_link_explain(source->peer, error);
-    if (says_the_peer)
-        g_prefix_error(error, "%s: ", source->to);
     return FALSE;
 }
 
@@ -192,9 +198,8 @@ prepare(VmfSource *source, GBytes *begin_cookie, GBytes **prepare_cookie, gchar 
                                  &answer, stream, vmf_job_cancellable(source->job), error),
                              error))
         return FALSE;
-    g_autoptr(GBytes) raw = g_variant_get_data_as_bytes(answer);
-    *prepare_cookie = vmf_cookie_rebuild(VMF_COOKIE_PREPARE, raw, source->uuid, source->name,
-                                         error);
+    const VmfPeerAsked asked = vmf_source_asked(source);
+    *prepare_cookie = vmf_peer_answer_prepare(&asked, answer, error);
     return *prepare_cookie != NULL;
 }
 

@@ -152,8 +152,7 @@ ask_destination(VmfSource *source, GError **error)
                                           NULL, error))
         return SAYS_RUNS;
     /* "unreachable" may be its answer as well: about libvirtd there */
-    gboolean answered = (*error)->domain == VMF_ERROR;
-    vmf_error_from_dbus(error, source->to);
+    gboolean answered = vmf_peer_answer_error(error, source->to);
     if (!answered && g_error_matches(*error, VMF_ERROR, VMF_ERROR_UNREACHABLE))
         return SAYS_NOTHING;
     /* Also one that knows nothing of this move: neither journal, note nor a VM of it are left there. */

@@ -5,7 +5,6 @@
 #include "src/base/fault-point.h"
 #include "src/migrate/move-note.h"
 #include "src/migrate/vm-disks.h"
-#include "src/vm/cookie.h"
 
 #define SUCCESSOR_WAIT_S 10
 /*
@@ -180,6 +179,7 @@ hand_over(VmfSource *source, GBytes *perform_cookie, GError **error)
 {
     guint64 new_epoch = 0, acquire_us = 0;
     VmfDiskTimes times = {0};
+    const VmfPeerAsked asked = vmf_source_asked(source);
     vmf_fault_point("source.state.end");
     vmf_job_enter_stage(source->job, VMF_STAGE_STORAGE);
     gint64 began = g_get_monotonic_time();
@@ -193,7 +193,8 @@ hand_over(VmfSource *source, GBytes *perform_cookie, GError **error)
                                                        source->migration, source->epoch,
                                                        bytes_to_variant(perform_cookie), &new_epoch,
                                                        &acquire_us, NULL, error),
-                             error))
+                             error) ||
+        !vmf_peer_answer_grant(&asked, new_epoch, error))
         return FALSE;
     gint64 granted = g_get_monotonic_time();
     vmf_fault_point("source.storage.end");
@@ -228,10 +229,8 @@ finish_cookie(VmfSource *source)
         !vmf_peer1_call_await_finished_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                             &answer, NULL, &error))
         return NULL; /* Confirm does without: the record has decided */
-    g_autoptr(GBytes) raw = g_variant_get_data_as_bytes(answer);
-    return g_bytes_get_size(raw) == 0
-               ? NULL
-               : vmf_cookie_rebuild(VMF_COOKIE_FINISH, raw, source->uuid, source->name, NULL);
+    const VmfPeerAsked asked = vmf_source_asked(source);
+    return vmf_peer_answer_finished(&asked, answer);
 }
 
 static void
@@ -254,8 +253,8 @@ clean_up(VmfSource *source, gboolean down)
     if (!down && source->peer &&
         !vmf_peer1_call_await_announced_sync(vmf_peer_link_proxy(source->peer), source->migration,
                                              NULL, &error)) {
-        g_dbus_error_strip_remote_error(error);
-        g_warning("'%s' on %s: %s", source->name, source->to, error->message);
+        vmf_peer_answer_error(&error, source->to);
+        g_warning("'%s': %s", source->name, error->message);
     }
 }
 

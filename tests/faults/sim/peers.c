@@ -161,7 +161,7 @@ vmf_peer_link_was_cut(VmfPeerLink *link, GError **error)
 void
 vmf_peer_link_explain(VmfPeerLink *link, GError **error)
 {
-    vmf_error_from_dbus(error, "the peer");
+    vmf_peer_answer_error(error, "the peer");
 }
 
 VmfChannel *

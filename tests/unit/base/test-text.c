@@ -32,6 +32,24 @@ test_only_continuations(void)
     g_assert_cmpint(vmf_text_head("\x80\x80\x80\x80\x80", 3), ==, 0);
 }
 
+static void
+test_tame(void)
+{
+    static const struct {
+        const char *text;
+        guint most;
+        const char *tamed;
+    } cases[] = {{"", 10, ""},
+                 {"two\nlines, \u00e9\u20ac", 100, "two\nlines, \u00e9\u20ac"},
+                 {"\033[2J\r\x07\x7f\xc2\x9b\u202e", 100, "?[2J?????"},
+                 {"ab\u20ac", 4, "ab"},
+                 {"a\xff\xff", 3, "a"}};
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree gchar *tamed = vmf_text_tame(cases[i].text, cases[i].most);
+        g_assert_cmpstr(tamed, ==, cases[i].tamed);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -39,5 +57,6 @@ main(int argc, char **argv)
     g_test_add_func("/text/head/between-characters", test_between_characters);
     g_test_add_func("/text/head/empty", test_empty);
     g_test_add_func("/text/head/only-continuations", test_only_continuations);
+    g_test_add_func("/text/tame/nothing-steers", test_tame);
     return g_test_run();
 }

@@ -225,12 +225,12 @@ talk(gpointer data)
 }
 
 static GDBusConnection *
-hear(const GByteArray *said, int pair[2], GError **error)
+hear_all(const GByteArray *said, int pair[2], GError **error)
 {
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
     Talker talker = {pair[1], said->data, said->len};
     GThread *thread = g_thread_new("talk", talk, &talker);
-    GDBusConnection *bus = vmf_peer_bus_over(pair[0], TRUE, error);
+    GDBusConnection *bus = vmf_peer_bus_over(pair[0], TRUE, "HV1$", error);
     g_thread_join(thread); /* where there is no bus, that end is closed */
     return bus;
 }
@@ -251,7 +251,7 @@ test_endless_line(void)
     g_byte_array_append(bytes, (const guint8 *)said, sizeof said - 1);
     for (guint i = 0; i < 64; i++)
         g_byte_array_append(bytes, message, sizeof message);
-    g_autoptr(GDBusConnection) bus = hear(bytes, pair, &error);
+    g_autoptr(GDBusConnection) bus = hear_all(bytes, pair, &error);
     g_assert_null(bus);
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
     close(pair[1]);
@@ -271,7 +271,7 @@ test_said_at_once(void)
                                                      NULL);
     g_byte_array_append(bytes, (const guint8 *)BEGIN, BEGIN_SIZE);
     g_byte_array_append(bytes, blob, (guint)size);
-    g_autoptr(GDBusConnection) bus = hear(bytes, pair, &error);
+    g_autoptr(GDBusConnection) bus = hear_all(bytes, pair, &error);
     g_assert_no_error(error);
     g_dbus_connection_start_message_processing(bus);
     g_autofree gchar *answers = g_malloc0(1024);
