@@ -18,6 +18,13 @@ vmf_peer_answer_error(GError **error, const char *fqdn)
 }
 
 gboolean
+vmf_peer_answer_cancelled(const GError *error, GCancellable *cancellable)
+{
+    return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED) &&
+           g_cancellable_is_cancelled(cancellable);
+}
+
+gboolean
 vmf_peer_answer_hello(guint protocol, const char *fqdn, GError **error)
 {
     if (protocol == VMF_PEER_PROTOCOL)

@@ -36,6 +36,9 @@ typedef struct {
  */
 gboolean vmf_peer_answer_error(GError **error, const char *fqdn);
 
+/** vmf_peer_answer_cancelled() - the call that failed with @error was cancelled here; a peer may say so as well */
+gboolean vmf_peer_answer_cancelled(const GError *error, GCancellable *cancellable);
+
 /** vmf_peer_answer_hello() - VMF_ERROR_UNSUPPORTED: it speaks another protocol */
 gboolean vmf_peer_answer_hello(guint protocol, const char *fqdn, GError **error);
 

@@ -45,12 +45,9 @@ vmf_source_answered(VmfSource *source, gboolean ok, GError **error)
 {
     if (ok)
         return TRUE;
-    /* A peer may say "cancelled" as well: it counts where it was this move that was cancelled. */
-    g_autoptr(GError) unwanted = NULL;
-    if (g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_CANCELLED) &&
-        !vmf_source_still_wanted(source, &unwanted)) {
+    if (vmf_peer_answer_cancelled(*error, vmf_job_cancellable(source->job))) {
         g_clear_error(error);
-        g_propagate_error(error, g_steal_pointer(&unwanted));
+        vmf_source_still_wanted(source, error);
         return FALSE;
     }
     vmf_peer_link_explain(source->peer, error);
