@@ -335,7 +335,7 @@ say(int fd, const char *text)
 }
 
 static void
-hear(int fd, const char *end)
+hear_until(int fd, const char *end)
 {
     g_autoptr(GString) heard = g_string_new(NULL);
     char byte;
@@ -356,17 +356,17 @@ flooding_end(gboolean server, GDBusConnection **bus)
     if (server) {
         GThread *thread = g_thread_new("serve", serve, GINT_TO_POINTER(pair[0]));
         g_assert_cmpint(send(pair[1], "\0AUTH ANONYMOUS\r\n", 17, MSG_NOSIGNAL), ==, 17);
-        hear(pair[1], "\r\n");
+        hear_until(pair[1], "\r\n");
         say(pair[1], "BEGIN\r\n");
         *bus = g_thread_join(thread);
         g_dbus_connection_start_message_processing(*bus);
     } else {
         GThread *thread = g_thread_new("connect", connect_end, GINT_TO_POINTER(pair[0]));
-        hear(pair[1], "AUTH\r\n");
+        hear_until(pair[1], "AUTH\r\n");
         say(pair[1], "REJECTED ANONYMOUS\r\n");
-        hear(pair[1], "\r\n");
+        hear_until(pair[1], "\r\n");
         say(pair[1], "OK 0123456789abcdef0123456789abcdef\r\n");
-        hear(pair[1], "BEGIN\r\n");
+        hear_until(pair[1], "BEGIN\r\n");
         *bus = g_thread_join(thread);
     }
     return pair[1];
@@ -421,13 +421,13 @@ typedef struct {
 } Flood;
 
 static const Flood floods[] = {
-    {"server/calls", TRUE, some_call, "calls on and on, and does not read the answers"},
-    {"server/calls-without-answer", TRUE, call_without_answer, "wants no answer to a call"},
-    {"server/signals", TRUE, some_signal, "has sent what is no call"},
-    {"server/answers", TRUE, some_answer, "has sent what is no call"},
-    {"client/calls", FALSE, some_call, "has sent what is no answer"},
-    {"client/calls-without-answer", FALSE, call_without_answer, "has sent what is no answer"},
-    {"client/signals", FALSE, some_signal, "has sent what is no answer"},
+    {"server-calls", TRUE, some_call, "calls on and on, and does not read the answers"},
+    {"server-calls-without-answer", TRUE, call_without_answer, "wants no answer to a call"},
+    {"server-signals", TRUE, some_signal, "has sent what is no call"},
+    {"server-answers", TRUE, some_answer, "has sent what is no call"},
+    {"client-calls", FALSE, some_call, "has sent what is no answer"},
+    {"client-calls-without-answer", FALSE, call_without_answer, "has sent what is no answer"},
+    {"client-signals", FALSE, some_signal, "has sent what is no answer"},
 };
 
 static void
