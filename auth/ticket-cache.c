@@ -5,8 +5,6 @@
 
 #include "auth/krb5-util.h"
 
-#define CURE "get a ticket: kinit -c FILE:%s USER@REALM"
-
 /* The ticket-granting ticket's end, or 0. */
 static krb5_timestamp
 end_of_tgt(krb5_context context, krb5_ccache cache, krb5_principal owner)
@@ -45,15 +43,17 @@ read_cache(krb5_context context, krb5_ccache cache, const char *path, GError **e
     VmfHostIdentity *identity = NULL;
     krb5_timestamp now = 0;
     krb5_error_code code = krb5_cc_get_principal(context, cache, &owner);
-    if (code != 0) {
+    if (code == KRB5_FCC_NOFILE)
+        g_set_error(error, VMF_ERROR, VMF_ERROR_AUTH, "there is no ticket cache '%s'", path);
+    else if (code != 0)
         vmf_krb5_fail(error, context, code, "ticket cache '%s'", path);
+    if (code != 0)
         return NULL;
-    }
     if (krb5_timeofday(context, &now) == 0 && end_of_tgt(context, cache, owner) > now)
         identity = identity_of(context, owner);
     if (identity == NULL)
         g_set_error(error, VMF_ERROR, VMF_ERROR_AUTH,
-                    "ticket cache '%s' holds no ticket that is still good; " CURE, path, path);
+                    "ticket cache '%s' holds no ticket that is still good", path);
     krb5_free_principal(context, owner);
     return identity;
 }

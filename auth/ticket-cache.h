@@ -8,7 +8,8 @@
  * @path: without "FILE:"
  *
  * Returns: (transfer full): account and realm of its principal, the fqdn empty; %NULL with
- *   VMF_ERROR_AUTH: no such file, none of Kerberos, or no ticket in it that is still good; the cure
- *   is in the text
+ *   VMF_ERROR_AUTH    no such file, none of Kerberos, or no ticket in it that is still good: the caller
+ *                     knows who keeps it, and says what to do
+ *   VMF_ERROR_CONFIG  the file may not be read
  */
 VmfHostIdentity *vmf_ticket_cache_owner(const char *path, GError **error);

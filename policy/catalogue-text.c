@@ -41,7 +41,7 @@ append_paragraph(GString *out, const char *head, const char *text)
 }
 
 static void
-append_check(GString *out, const VmfCatalogueEntry *check)
+append_check(GString *out, const VmfDoctorEntry *check)
 {
     g_string_append(out, ".TP\n.B \"");
     append_roff(out, check->id);
@@ -51,6 +51,17 @@ append_check(GString *out, const VmfCatalogueEntry *check)
     append_paragraph(out, NULL, check->judges);
     append_paragraph(out, "Cause", check->cause);
     append_paragraph(out, "Cure", check->cure);
+}
+
+static void
+append_doctors(GString *out)
+{
+    g_string_append(out, ".SH HOST AND WAITING MOVES (DOCTOR)\n"
+                         ".B vmferry doctor\n"
+                         "tells of this host what the checks above with the same number ask of it, "
+                         "and:\n");
+    for (gsize i = 0; i < vmf_doctor_catalogue_rows; i++)
+        append_check(out, &vmf_doctor_catalogue[i]);
 }
 
 gchar *
@@ -75,8 +86,11 @@ vmf_catalogue_to_man(void)
     for (gsize i = 0; i < vmf_catalogue_rows; i++) {
         if (i == 0 || vmf_catalogue[i].family != vmf_catalogue[i - 1].family)
             g_string_append_printf(out, ".SH %s\n", families[vmf_catalogue[i].family]);
-        append_check(out, &vmf_catalogue[i]);
+        const VmfCatalogueEntry *row = &vmf_catalogue[i];
+        append_check(out,
+                     &(VmfDoctorEntry){row->id, row->title, row->judges, row->cause, row->cure});
     }
+    append_doctors(out);
     g_string_append(out, ".SH SEE ALSO\n.BR vmferry (1),\n.BR vmferry.conf (5)\n");
     return g_string_free(out, FALSE);
 }

@@ -10,7 +10,7 @@ const VmfCatalogueEntry vmf_catalogue[] = {
     {"DIR-010", VMF_FAMILY_DIRECTORY, "each host is joined to the domain",
      "The host's keytab has AES keys for COMPUTER$ and host/fqdn, of the key version the directory has, and the newest one gets a ticket.",
      "The host was never joined, was joined again elsewhere under the same name, or its password was changed without the keytab.",
-     "Join it again: net ads join -k, or adcli join; then look at: klist -ekt /etc/krb5.keytab",
+     "Join it again: net ads join -U Administrator, or adcli join; then look at: klist -ekt /etc/krb5.keytab",
      FALSE, vmf_judge_dir_010},
     {"DIR-020", VMF_FAMILY_DIRECTORY, "the directory answers, and clocks agree",
      "A domain controller answers each host, and its clock, and the other host's, differ by less than 60 s (a warning from there, a failure from 300 s).",
@@ -152,9 +152,25 @@ const VmfCatalogueEntry vmf_catalogue[] = {
      "Wait, or look: vmferry jobs. A move that is started waits by itself for a slot.",
      FALSE, vmf_judge_job_400},
 };
+
+const VmfDoctorEntry vmf_doctor_catalogue[] = {
+    {"HOST-370", "libvirt's hook is installed",
+     "/etc/libvirt/hooks/qemu.d/vmferry is there and may be executed: through it libvirt has vmferryd start a VM's disk process.",
+     "vmferry was installed with another sysconfdir, or the hook was removed.",
+     "Install vmferry again, then: systemctl restart libvirtd, which looks for hooks when it starts."},
+    {"HOST-380", "the users of disk process and QEMU exist",
+     "The users that [vmferry] disk-user and [libvirt] qemu-user name are in the user database.",
+     "systemd-sysusers has not run since vmferry was installed, or the policy file names somebody else.",
+     "systemd-sysusers vmferry.conf makes vmferry's own; libvirt's comes with its package: see user in /etc/libvirt/qemu.conf"},
+    {"MOVE-100", "no move waits",
+     "Moves of this host, both ways, whose VM is paused or whose outcome is not decided yet, with what each waits for and since when.",
+     "The file server, the other host, its vmferryd or a libvirtd does not answer; no time-out decides instead of them.",
+     "Bring back what it waits for: the move then ends by itself, with one owner. Look: vmferry jobs, vmferry job ID"},
+};
 /* clang-format on */
 
 const gsize vmf_catalogue_rows = G_N_ELEMENTS(vmf_catalogue);
+const gsize vmf_doctor_catalogue_rows = G_N_ELEMENTS(vmf_doctor_catalogue);
 
 const VmfCatalogueEntry *
 vmf_catalogue_find(const char *id)

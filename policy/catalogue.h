@@ -42,6 +42,22 @@ typedef struct {
 extern const VmfCatalogueEntry vmf_catalogue[];
 extern const gsize vmf_catalogue_rows;
 
+/**
+ * VmfDoctorEntry - what only "vmferry doctor" looks at: a host, without a VM that is to move
+ *
+ * It finds these, and besides them those of the checks that a host alone can tell.
+ */
+typedef struct {
+    const char *id;
+    const char *title;
+    const char *judges;
+    const char *cause;
+    const char *cure;
+} VmfDoctorEntry;
+
+extern const VmfDoctorEntry vmf_doctor_catalogue[];
+extern const gsize vmf_doctor_catalogue_rows;
+
 /** vmf_catalogue_find() - Returns: (nullable): the row of "SMB-120" */
 const VmfCatalogueEntry *vmf_catalogue_find(const char *id);
 

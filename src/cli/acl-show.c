@@ -113,9 +113,21 @@ become_reader(Reader *reader, GError **error)
         reader->cache = g_strdup(HOST_CACHE);
     else
         reader->cache = g_strdup_printf("/tmp/krb5cc_%u", (guint)geteuid());
-    reader->me = vmf_ticket_cache_owner(reader->cache, error);
-    if (reader->me == NULL)
+    g_autoptr(GError) why = NULL;
+    reader->me = vmf_ticket_cache_owner(reader->cache, &why);
+    if (reader->me == NULL) {
+        /* kinit into the host's own cache would make this host somebody else */
+        if (strcmp(reader->cache, HOST_CACHE) == 0)
+            g_set_error(error, why->domain, why->code,
+                        "%s; vmferryd keeps it: systemctl start vmferryd; or get a ticket of your "
+                        "own: export KRB5CCNAME=FILE:/tmp/cc; kinit USER@REALM",
+                        why->message);
+        else
+            g_set_error(error, why->domain, why->code,
+                        "%s; get a ticket: kinit -c FILE:%s USER@REALM", why->message,
+                        reader->cache);
         return FALSE;
+    }
     reader->directory = vmf_directory_new(reader->me, reader->cache);
     return TRUE;
 }

@@ -48,8 +48,8 @@ examine_ticket(VmfDaemon *daemon, Findings *findings)
                      g_get_real_time() / G_USEC_PER_SEC) /
                 3600);
     else
-        add(findings, "DIR-010", "fail", me->principal, "join the domain again: net ads join -k",
-            "%s", error->message);
+        add(findings, "DIR-010", "fail", me->principal,
+            "join the domain again: net ads join -U Administrator", "%s", error->message);
 }
 
 static gboolean
@@ -115,10 +115,12 @@ static void
 examine_users(VmfDaemon *daemon, Findings *findings)
 {
     const struct {
-        const char *name, *key;
+        const char *name, *key, *fix;
     } users[] = {
-        {daemon->context.policy->disk_user, "[vmferry] disk-user"},
-        {daemon->context.policy->qemu_user, "[libvirt] qemu-user"},
+        {daemon->context.policy->disk_user, "[vmferry] disk-user",
+         "systemd-sysusers vmferry.conf makes 'vmferry-disk'; name that one"},
+        {daemon->context.policy->qemu_user, "[libvirt] qemu-user",
+         "name the one that libvirt runs QEMU as: user in /etc/libvirt/qemu.conf"},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(users); i++) {
         uid_t uid;
@@ -128,8 +130,7 @@ examine_users(VmfDaemon *daemon, Findings *findings)
             add(findings, "HOST-380", "pass", users[i].name, NULL, "user of %s exists",
                 users[i].key);
         else
-            add(findings, "HOST-380", "fail", users[i].name, "useradd --system --no-create-home",
-                "%s", error->message);
+            add(findings, "HOST-380", "fail", users[i].name, users[i].fix, "%s", error->message);
     }
 }
 

@@ -406,11 +406,34 @@ def test_acl_that_cannot_be_shown(hv1, guest, path, options, says):
     assert_says(result.stderr, says)
 
 
+def show_as(host, *environment):
+    return host.run("env", *environment, "vmferry", "acl", "show", "smb://fs1.lab.test/vms/demo/vda.raw", check=False)
+
+
 def test_acl_without_a_ticket(hv1):
-    result = hv1.run("env", "KRB5CCNAME=FILE:/tmp/none", "vmferry", "acl", "show",
-                     "smb://fs1.lab.test/vms/demo/vda.raw", check=False)
+    result = show_as(hv1, "KRB5CCNAME=FILE:/tmp/none")
     assert result.returncode == 3, result
-    assert_says(result.stderr, "/tmp/none", "ticket")
+    assert_says(result.stderr, r"there is no ticket cache '/tmp/none'; get a ticket: kinit -c FILE:/tmp/none USER@REALM$")
+
+
+def test_acl_with_a_ticket_that_has_ended(hv1):
+    hv1.run("kinit", "-c", "FILE:/tmp/ended", "-l", "1s", "-k", "HV1$")
+    until(lambda: hv1.run("klist", "-s", "-c", "FILE:/tmp/ended", check=False).returncode, 30, "it has ended")
+    result = show_as(hv1, "KRB5CCNAME=FILE:/tmp/ended")
+    assert result.returncode == 3, result
+    assert_says(result.stderr, r"'/tmp/ended' holds no ticket that is still good; get a ticket: kinit -c FILE:/tmp/ended ")
+
+
+def test_acl_of_root_without_the_hosts_ticket(hv3):
+    cache = "/run/vmferry/smb.cc"
+    hv3.run("mv", cache, "/tmp/smb.cc")
+    try:
+        result = show_as(hv3, "-u", "KRB5CCNAME")
+    finally:
+        hv3.run("mv", "/tmp/smb.cc", cache)
+    assert result.returncode == 3, result
+    assert_says(result.stderr, rf"no ticket cache '{cache}'", r"systemctl start vmferryd", r"kinit USER@REALM$")
+    assert "kinit -c FILE:/run" not in result.stderr
 
 
 # ---- what cannot be judged ----

@@ -45,11 +45,39 @@ test_ids(void)
     g_assert_null(vmf_catalogue_find("SMB-12"));
 }
 
+/* Each id that doctor says, in its source, is one of the page's. */
+static void
+test_doctor(void)
+{
+    g_autofree gchar *path = g_test_build_filename(G_TEST_DIST, "src", "daemon", "doctor.c", NULL);
+    g_autofree gchar *page = vmf_catalogue_to_man(), *source = NULL;
+    g_autoptr(GError) error = NULL;
+    g_file_get_contents(path, &source, NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(GRegex) regex = g_regex_new("\"([A-Z]+)-([0-9]{3})\"", 0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    guint said = 0;
+    for (g_regex_match(regex, source, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL), said++) {
+        g_autofree gchar *area = g_match_info_fetch(match, 1);
+        g_autofree gchar *number = g_match_info_fetch(match, 2);
+        g_autofree gchar *head = g_strdup_printf("\n.B \"%s\\-%s  ", area, number);
+        if (strstr(page, head) == NULL)
+            g_error("vmferry-checks(7) does not tell of %s-%s", area, number);
+    }
+    g_assert_cmpuint(said, >, 15);
+    for (gsize i = 0; i < vmf_doctor_catalogue_rows; i++) {
+        g_assert_nonnull(strstr(source, vmf_doctor_catalogue[i].id));
+        g_assert_null(vmf_catalogue_find(vmf_doctor_catalogue[i].id));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/catalogue/ids/complete", test_ids);
     g_test_add_func("/catalogue/man-page/equal", test_man);
+    g_test_add_func("/catalogue/doctor/told-of", test_doctor);
     return g_test_run();
 }
