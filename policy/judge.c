@@ -230,8 +230,18 @@ judge_one(VmfJudge *judge, gboolean definition_only)
         judge->check->judge(judge);
 }
 
+/* What the host that a VM comes to decides for itself, whatever the source has judged. */
+static gboolean
+is_the_arrivals(const VmfCatalogueEntry *check)
+{
+    static const char *const ids[] = {"SMB-150", "HOST-320", "HOST-330", "HOST-350", NULL};
+    return g_strv_contains(ids, check->id);
+}
+
+typedef enum { EVERY_CHECK, ONLY_DEFINITION, ONLY_ARRIVAL } Which;
+
 static VmfReport *
-judge_all(const VmfCheckCase *facts, gboolean definition_only)
+judge_all(const VmfCheckCase *facts, Which which)
 {
     VmfReport *report = vmf_report_new();
     VmfJudgeCache cache;
@@ -242,7 +252,9 @@ judge_all(const VmfCheckCase *facts, gboolean definition_only)
     for (gsize i = 0; i < vmf_catalogue_rows; i++) {
         VmfJudge judge = {facts, report, &vmf_catalogue[i], &cache};
         guint before = report->findings->len;
-        judge_one(&judge, definition_only);
+        if (which == ONLY_ARRIVAL && !is_the_arrivals(&vmf_catalogue[i]))
+            continue;
+        judge_one(&judge, which == ONLY_DEFINITION);
         g_assert(report->findings->len > before);
     }
     vmf_judge_cache_clear(&cache);
@@ -252,12 +264,47 @@ judge_all(const VmfCheckCase *facts, gboolean definition_only)
 VmfReport *
 vmf_judge(const VmfCheckCase *facts)
 {
-    return judge_all(facts, FALSE);
+    return judge_all(facts, EVERY_CHECK);
 }
 
 VmfReport *
 vmf_judge_definition(const VmfLocalPolicy *policy, const VmfFactVm *vm)
 {
     VmfCheckCase facts = {.policy = policy, .vm = vm, .from = "", .to = ""};
-    return judge_all(&facts, TRUE);
+    return judge_all(&facts, ONLY_DEFINITION);
+}
+
+/* Which shares a VM's files are on: what the policy file states of them needs no look at them. */
+static void
+add_share(VmfFactView *view, const char *url)
+{
+    g_autofree gchar *server = NULL, *share = NULL, *path = NULL;
+    if (!vmf_judge_split_url(url, &server, &share, &path))
+        return;
+    for (guint i = 0; i < view->shares->len; i++) {
+        const VmfFactShare *there = view->shares->pdata[i];
+        if (strcmp(there->server, server) == 0 && strcmp(there->share, share) == 0)
+            return;
+    }
+    VmfFactShare *added = vmf_fact_share_new();
+    vmf_fact_set(&added->server, server);
+    vmf_fact_set(&added->share, share);
+    g_ptr_array_add(view->shares, added);
+}
+
+VmfReport *
+vmf_judge_arrival(const VmfLocalPolicy *policy, const VmfFactVm *vm, const VmfFactHost *here)
+{
+    g_autoptr(VmfFactView) view = vmf_fact_view_new();
+    for (guint i = 0; i < vm->files->len; i++)
+        add_share(view, ((const VmfFactFile *)vm->files->pdata[i])->url);
+    VmfCheckCase facts = {
+        .policy = policy,
+        .vm = vm,
+        .destination = here,
+        .source_view = view,
+        .from = "",
+        .to = here->fqdn,
+    };
+    return judge_all(&facts, ONLY_ARRIVAL);
 }

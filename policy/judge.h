@@ -46,3 +46,12 @@ VmfReport *vmf_judge(const VmfCheckCase *facts);
  * The other checks are "not-applicable", and say so.
  */
 VmfReport *vmf_judge_definition(const VmfLocalPolicy *policy, const VmfFactVm *vm);
+
+/**
+ * vmf_judge_arrival() - what the host that a VM comes to decides by its own file: SMB-150, HOST-320,
+ *   HOST-330, HOST-350; those alone are in the report
+ * @policy: of that host
+ * @here:   of it: ->fqdn, ->account and ->machine
+ */
+VmfReport *
+vmf_judge_arrival(const VmfLocalPolicy *policy, const VmfFactVm *vm, const VmfFactHost *here);

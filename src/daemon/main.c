@@ -148,6 +148,8 @@ recover(gpointer data)
         vmf_recover_source(&move->daemon->context, move->entry);
     else
         vmf_incoming_recover(move->incoming);
+    if (move->entry)
+        vmf_turns_own_end(move->daemon->context.turns, uuid);
     vmf_vm_admin_reconcile(move->daemon, uuid);
     g_clear_pointer(&move->entry, vmf_journal_entry_free);
     g_clear_pointer(&move->incoming, vmf_incoming_unref);
@@ -198,6 +200,7 @@ recover_all(VmfDaemon *daemon, GError **error)
         move->daemon = daemon;
         if (entry->role == VMF_ROLE_SOURCE) {
             move->entry = entry;
+            vmf_turns_own_begin(context->turns, entry->vm_uuid);
         } else {
             move->incoming = vmf_incoming_resume(context, entry);
             vmf_peer_table_adopt(daemon->peers, move->incoming);
@@ -250,6 +253,7 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
     daemon->hooked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     daemon->authority = vmf_authority_new(ADMIN_GROUP, context->me->fqdn);
     daemon->jobs = vmf_job_table_new(context, daemon->bus, daemon->authority);
+    context->turns = vmf_turns_new();
     daemon->peers = vmf_peer_table_new(context);
     return recover_all(daemon, error) && vmf_manager_export(daemon, error) &&
            vmf_listener_start(context, daemon->peers, error);

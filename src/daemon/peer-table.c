@@ -15,6 +15,8 @@
 #define REMEMBERED         32
 #define GATHERINGS_AT_MOST 8
 #define SESSIONS_PER_PEER  16
+#define SEARCHES_APART_US  (G_USEC_PER_SEC / 2)
+#define SILENCE_LOOK_S     5
 
 struct _VmfPeerTable {
     const VmfContext *context;
@@ -22,6 +24,8 @@ struct _VmfPeerTable {
     gint gathering;       /* atomic: calls of GatherFacts that run */
     GPtrArray *incoming;  /* of VmfIncoming, oldest first, also the last ones that are over */
     GHashTable *sessions; /* SID → how many */
+    gboolean searching;   /* for the VM of a migration that is known to nobody */
+    gint64 searched_us;
 };
 
 /* One connected peer: lives until its connection is closed and its last call has been answered. */
@@ -55,6 +59,21 @@ session_release(gpointer session)
     g_atomic_rc_box_release_full(session, session_clear);
 }
 
+static GPtrArray *all_incoming(VmfPeerTable *table);
+
+/* Giving up asks libvirt and the share: not in the main loop. */
+static gpointer
+watch_silence(gpointer data)
+{
+    for (VmfPeerTable *table = data;;) {
+        g_usleep(SILENCE_LOOK_S * G_USEC_PER_SEC);
+        g_autoptr(GPtrArray) all = all_incoming(table);
+        for (guint i = 0; i < all->len; i++)
+            vmf_incoming_end_silence(all->pdata[i]);
+    }
+    return NULL;
+}
+
 VmfPeerTable *
 vmf_peer_table_new(const VmfContext *context)
 {
@@ -63,6 +82,7 @@ vmf_peer_table_new(const VmfContext *context)
     g_mutex_init(&table->lock);
     table->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     table->incoming = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_incoming_unref);
+    g_thread_unref(g_thread_new("vmf-silence", watch_silence, table));
     return table;
 }
 
@@ -135,29 +155,26 @@ is_under_way(VmfIncoming *incoming)
     return !vmf_state_is_final(vmf_incoming_state(incoming));
 }
 
-/* One migration of a VM at a time; the parallel limit of the policy file holds for all. */
+/*
+ * One migration of a VM at a time; the parallel limit of the policy file holds for all. The table's
+ * lock is held.
+ */
 static gboolean
-admit(Session *session, VmfIncoming *incoming, GError **error)
+has_room(const Session *session, const char *uuid, GError **error)
 {
     VmfPeerTable *table = session->table;
-    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
     guint under_way = 0;
     if (session->ended) { /* nobody would tell the migration that its source is gone */
         g_set_error(error, VMF_ERROR, VMF_ERROR_UNREACHABLE, "the connection of %s has ended",
                     session->fqdn);
         return FALSE;
     }
-    for (guint i = 0; table->incoming->len > REMEMBERED && i < table->incoming->len;)
-        if (is_under_way(table->incoming->pdata[i]))
-            i++;
-        else
-            g_ptr_array_remove_index(table->incoming, i);
     for (guint i = 0; i < table->incoming->len; i++) {
         VmfIncoming *other = table->incoming->pdata[i];
         if (!is_under_way(other))
             continue;
         under_way++;
-        if (strcmp(vmf_incoming_uuid(other), vmf_incoming_uuid(incoming)) == 0) {
+        if (g_ascii_strcasecmp(vmf_incoming_uuid(other), uuid) == 0) {
             g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY, "this VM is on its way to %s already",
                         table->context->me->fqdn);
             return FALSE;
@@ -169,6 +186,29 @@ admit(Session *session, VmfIncoming *incoming, GError **error)
                     table->context->me->fqdn, table->context->policy->parallel_jobs);
         return FALSE;
     }
+    return TRUE;
+}
+
+/* Before anything is written down about it: refused offers leave nothing behind. */
+static gboolean
+may_offer(Session *session, const char *uuid, GError **error)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&session->table->lock);
+    return has_room(session, uuid, error);
+}
+
+static gboolean
+admit(Session *session, VmfIncoming *incoming, GError **error)
+{
+    VmfPeerTable *table = session->table;
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
+    if (!has_room(session, vmf_incoming_uuid(incoming), error))
+        return FALSE;
+    for (guint i = 0; table->incoming->len > REMEMBERED && i < table->incoming->len;)
+        if (is_under_way(table->incoming->pdata[i]))
+            i++;
+        else
+            g_ptr_array_remove_index(table->incoming, i);
     g_ptr_array_add(table->incoming, vmf_incoming_ref(incoming));
     return TRUE;
 }
@@ -185,6 +225,8 @@ incoming_from_offer(Session *session, const char *migration, GVariant *vm, GErro
     g_variant_lookup(vm, "autostart", "b", &facts.autostart);
     facts.uuid = uuid;
     facts.name = name;
+    if (!may_offer(session, uuid, error))
+        return NULL;
     return vmf_incoming_new(session->table->context, &facts,
                             vmf_channel_peer(session->channel)->sid, session->fqdn,
                             session->channel, error);
@@ -269,6 +311,35 @@ journal_answers(Session *session, const char *migration, GError **error)
     return TRUE;
 }
 
+/* Each VM's record is read: one search at a time, a while apart. The others' sources ask again. */
+static gboolean
+may_search(VmfPeerTable *table, const char *migration, GError **error)
+{
+    if (!g_uuid_string_is_valid(migration)) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s knows no migration '%.*s'",
+                    table->context->me->fqdn, vmf_text_head(migration, 40), migration);
+        return FALSE;
+    }
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
+    gint64 now = g_get_monotonic_time();
+    if (table->searching || now - table->searched_us < SEARCHES_APART_US) {
+        g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_TIMEOUT, "another search is under way");
+        return FALSE;
+    }
+    table->searching = TRUE;
+    return TRUE;
+}
+
+static gboolean
+search(VmfPeerTable *table, const char *migration)
+{
+    gboolean runs = vmf_recover_runs_by(table->context, migration);
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
+    table->searching = FALSE;
+    table->searched_us = g_get_monotonic_time();
+    return runs;
+}
+
 static gboolean
 on_await_running(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migration,
                  Session *session)
@@ -279,8 +350,10 @@ on_await_running(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migr
     if (journal_answers(session, migration, &error))
         runs = error == NULL;
     else if ((incoming = find(session, migration)) != NULL)
-        runs = vmf_incoming_await_running(incoming, &error);
-    else if (vmf_recover_runs_by(session->table->context, migration))
+        runs = vmf_incoming_await_running(incoming, &session->closed, &error);
+    else if (!may_search(session->table, migration, &error))
+        runs = FALSE;
+    else if (search(session->table, migration))
         runs = TRUE; /* the journal has lost it */
     else
         g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "%s knows no migration '%.*s'",
@@ -299,7 +372,7 @@ on_await_finished(VmfPeer1 *object, GDBusMethodInvocation *call, const char *mig
     g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
     g_autoptr(GError) error = NULL;
     g_autoptr(GBytes) cookie = NULL;
-    if (incoming && vmf_incoming_await_finished(incoming, &cookie, &error))
+    if (incoming && vmf_incoming_await_finished(incoming, &session->closed, &cookie, &error))
         vmf_peer1_complete_await_finished(object, call, bytes_to_variant(cookie));
     else if (incoming)
         g_dbus_method_invocation_return_gerror(call, error);
@@ -312,7 +385,7 @@ on_await_announced(VmfPeer1 *object, GDBusMethodInvocation *call, const char *mi
 {
     g_autoptr(VmfIncoming) incoming = find_or_error(session, migration, call);
     g_autoptr(GError) error = NULL;
-    if (incoming && vmf_incoming_await_announced(incoming, &error))
+    if (incoming && vmf_incoming_await_announced(incoming, &session->closed, &error))
         vmf_peer1_complete_await_announced(object, call);
     else if (incoming)
         g_dbus_method_invocation_return_gerror(call, error);
@@ -360,23 +433,31 @@ count_session(VmfPeerTable *table, const char *sid, gint by)
     return TRUE;
 }
 
+static GPtrArray *
+all_incoming(VmfPeerTable *table)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
+    GPtrArray *all = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_incoming_unref);
+    for (guint i = 0; i < table->incoming->len; i++)
+        g_ptr_array_add(all, vmf_incoming_ref(table->incoming->pdata[i]));
+    return all;
+}
+
 static gpointer
 session_end(gpointer data)
 {
     Session *session = data;
     VmfPeerTable *table = session->table;
-    g_autoptr(GPtrArray) mine = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_incoming_unref);
     g_mutex_lock(&table->lock);
     session->ended = TRUE;
-    for (guint i = table->incoming->len; i-- > 0;) {
-        VmfIncoming *incoming = table->incoming->pdata[i];
-        if (vmf_incoming_control(incoming) == session->channel)
-            g_ptr_array_add(mine, vmf_incoming_ref(incoming));
-    }
     g_mutex_unlock(&table->lock);
 
-    for (guint i = 0; i < mine->len; i++)
-        vmf_incoming_peer_lost(mine->pdata[i]);
+    g_autoptr(GPtrArray) all = all_incoming(table);
+    for (guint i = 0; i < all->len; i++)
+        vmf_incoming_wake(all->pdata[i]); /* calls of this session */
+    for (guint i = all->len; i-- > 0;)
+        if (vmf_incoming_control(all->pdata[i]) == session->channel)
+            vmf_incoming_peer_lost(all->pdata[i]);
     count_session(table, session->sid, -1);
 
     g_dbus_connection_remove_filter(session->bus, session->filter);
@@ -528,6 +609,7 @@ vmf_peer_table_expects(VmfPeerTable *table, const char *uuid)
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&table->lock);
     for (guint i = 0; i < table->incoming->len; i++)
         if (is_under_way(table->incoming->pdata[i]) &&
+            vmf_incoming_is_let_in(table->incoming->pdata[i]) &&
             g_ascii_strcasecmp(vmf_incoming_uuid(table->incoming->pdata[i]), uuid) == 0)
             return TRUE;
     return FALSE;

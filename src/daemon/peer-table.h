@@ -27,5 +27,5 @@ void vmf_peer_table_adopt(VmfPeerTable *table, VmfIncoming *incoming);
 /** vmf_peer_table_join_stream() - a memory stream has come. @stream: (transfer full) */
 gboolean vmf_peer_table_join_stream(VmfPeerTable *table, VmfChannel *stream, GError **error);
 
-/** vmf_peer_table_expects() - whether VM @uuid is on its way here and does not run yet */
+/** vmf_peer_table_expects() - whether VM @uuid is on its way here, let in, and does not run yet */
 gboolean vmf_peer_table_expects(VmfPeerTable *table, const char *uuid);

@@ -71,17 +71,14 @@ static gboolean
 try_disks(VmfDaemon *daemon, const char *uuid, const char *name, GPtrArray *disks, GError **error)
 {
     VmfVmDisks vm = {uuid, name, (const VmfDomainDisk *const *)disks->pdata, disks->len};
-    g_autoptr(VmfDiskClient) running = vmf_disk_client_connect(daemon->context.run_dir, uuid, NULL);
-    if (running) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_BUSY,
-                    "'%s' has a running disk process; shut the VM down first", name);
-        return FALSE;
-    }
-    g_autoptr(VmfDiskClient) client = vmf_vm_disks_launch(&daemon->context, &vm, error);
-    if (client == NULL)
-        return FALSE;
-    gboolean ok = vmf_disk_client_probe(client, error);
-    vmf_disk_client_quit(client, NULL);
+    vmf_turns_own_begin(daemon->context.turns, uuid);
+    g_autoptr(VmfDiskClient) client = vmf_vm_disks_launch_new(&daemon->context, &vm, error);
+    if (client == NULL && g_error_matches(*error, VMF_ERROR, VMF_ERROR_BUSY))
+        g_prefix_error(error, "'%s' has a running disk process; shut the VM down first: ", name);
+    gboolean ok = client && vmf_disk_client_probe(client, error);
+    if (client)
+        vmf_disk_client_quit(client, NULL);
+    vmf_turns_own_end(daemon->context.turns, uuid);
     return ok;
 }
 
@@ -199,6 +196,21 @@ vmf_vm_admin_attach(VmfDaemon *daemon, const char *vm, const char *target, const
 
 /* ---- hook ---- */
 
+/* @definition: of a VM that starts; NULL: it has ended */
+static gboolean
+hooked(VmfDaemon *daemon, const VmfVmDisks *vm, const char *definition, GError **error)
+{
+    /* A VM on its way here has its disk process already, and ends it by itself if it fails. */
+    if (vmf_peer_table_expects(daemon->peers, vm->uuid))
+        return TRUE;
+    g_mutex_lock(&daemon->hooks);
+    g_hash_table_add(daemon->hooked, g_strdup(vm->uuid));
+    g_mutex_unlock(&daemon->hooks);
+    if (definition)
+        return vmf_vm_disks_start(&daemon->context, vm, definition, error);
+    return vmf_vm_disks_stop(&daemon->context, vm->uuid, error);
+}
+
 gboolean
 vmf_vm_admin_hook(VmfDaemon *daemon, const char *operation, const char *phase, const char *xml,
                   GError **error)
@@ -216,16 +228,11 @@ vmf_vm_admin_hook(VmfDaemon *daemon, const char *operation, const char *phase, c
     g_autofree gchar *name = uuid ? vmf_domain_edit_name(xml, error) : NULL;
     if (name == NULL)
         return FALSE;
-    /* A VM on its way here has its disk process already, and ends it by itself if it fails. */
-    if (vmf_peer_table_expects(daemon->peers, uuid))
-        return TRUE;
-    g_mutex_lock(&daemon->hooks);
-    g_hash_table_add(daemon->hooked, g_strdup(uuid));
-    g_mutex_unlock(&daemon->hooks);
-    if (ended)
-        return vmf_vm_disks_stop(&daemon->context, uuid, error);
     VmfVmDisks vm = {uuid, name, (const VmfDomainDisk *const *)disks->pdata, disks->len};
-    return vmf_vm_disks_start(&daemon->context, &vm, xml, error);
+    vmf_turns_own_begin(daemon->context.turns, uuid);
+    gboolean ok = hooked(daemon, &vm, ended ? NULL : xml, error);
+    vmf_turns_own_end(daemon->context.turns, uuid);
+    return ok;
 }
 
 /* ---- after a restart ---- */
@@ -267,11 +274,15 @@ void
 vmf_vm_admin_reconcile(VmfDaemon *daemon, const char *uuid)
 {
     vmf_vm_admin_wait_for_libvirt(daemon);
-    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&daemon->hooks);
+    gboolean ended = has_ended(daemon, uuid); /* not under the lock: libvirt may wait for a hook */
+    vmf_turns_own_begin(daemon->context.turns, uuid);
+    g_mutex_lock(&daemon->hooks);
     g_autoptr(VmfDiskClient) running = vmf_disk_client_connect(daemon->context.run_dir, uuid, NULL);
-    if (running == NULL || g_hash_table_contains(daemon->hooked, uuid) ||
-        vmf_peer_table_expects(daemon->peers, uuid) || !has_ended(daemon, uuid))
-        return;
-    g_message("VM %s ended while vmferryd did not run: its disks are released", uuid);
-    vmf_vm_disks_stop(&daemon->context, uuid, NULL); /* the keeper goes on */
+    if (running && ended && !g_hash_table_contains(daemon->hooked, uuid) &&
+        !vmf_peer_table_expects(daemon->peers, uuid)) {
+        g_message("VM %s ended while vmferryd did not run: its disks are released", uuid);
+        vmf_vm_disks_stop(&daemon->context, uuid, NULL); /* the keeper goes on */
+    }
+    g_mutex_unlock(&daemon->hooks);
+    vmf_turns_own_end(daemon->context.turns, uuid);
 }

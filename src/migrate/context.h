@@ -7,6 +7,7 @@
 #include "policy/local-policy.h"
 #include "src/channel/channel.h"
 #include "src/migrate/journal.h"
+#include "src/migrate/turns.h"
 #include "src/vm/host.h"
 
 /** VmfContext - what every move on this host shares; made by vmferryd, outlives all moves */
@@ -19,6 +20,7 @@ typedef struct {
     VmfDirectory *directory;
     VmfHost *host;
     VmfJournal *journal;
+    VmfTurns *turns;
     VmfChannelStreams *streams;
     VmfDoor *door; /* through which connections to other hosts are made */
     /* told, in any thread, that the VM's disk process was started or found, or is not needed any

@@ -99,18 +99,25 @@ keep_what_meets(const VmfContext *context, const char *migration, const VmfFactV
 }
 
 void
-vmf_gather_host(const VmfContext *context, const VmfFactVm *vm, const char *migration,
-                gboolean brief, VmfFactHost *host)
+vmf_gather_machine(const VmfContext *context, const VmfFactVm *vm, const char *migration,
+                   VmfFactHost *host)
 {
     vmf_fact_set(&host->fqdn, context->me->fqdn);
     vmf_fact_set(&host->account, context->me->account);
+    vmf_machine_facts_gather(context->host, &host->machine);
+    keep_what_meets(context, migration, vm, host->machine.domains);
+}
+
+void
+vmf_gather_host(const VmfContext *context, const VmfFactVm *vm, const char *migration,
+                gboolean brief, VmfFactHost *host)
+{
+    vmf_gather_machine(context, vm, migration, host);
     vmf_fact_set(&host->realm, context->me->realm);
     vmf_fact_set(&host->version, VMF_VERSION);
     vmf_directory_facts_gather(context->directory, context->policy->group, &host->directory,
                                &host->keytab.kvno);
     vmf_keytab_facts_gather(context->me, context->policy->keytab, brief, &host->keytab);
-    vmf_machine_facts_gather(context->host, &host->machine);
-    keep_what_meets(context, migration, vm, host->machine.domains);
     gather_queue(context, migration, &host->queue);
 }
 

@@ -28,6 +28,10 @@ typedef struct {
 /** vmf_gather_vm() - of a VM that runs here; @definition: (out): its migratable XML, or NULL */
 VmfFactVm *vmf_gather_vm(const VmfContext *context, const char *uuid, gchar **definition);
 
+/** vmf_gather_machine() - who it is and ->machine: memory, networks, the domains that would meet @vm */
+void vmf_gather_machine(const VmfContext *context, const VmfFactVm *vm, const char *migration,
+                        VmfFactHost *host);
+
 /**
  * vmf_gather_host() - this host about itself; of its domains those that would meet @vm
  * @migration: (nullable): a move that is not counted among the busy slots

@@ -3,17 +3,45 @@
 
 #include <string.h>
 
+#include "policy/judge.h"
+#include "smb/share-url.h"
 #include "src/base/error.h"
+#include "src/migrate/gather.h"
 #include "src/migrate/let-in.h"
 #include "src/migrate/move-note.h"
 #include "src/migrate/vm-disks.h"
+#include "src/vm/definition-facts.h"
+#include "src/vm/domain-edit.h"
 
-/* An older definition of the same VM, shut off, does no harm: the record says who may run it. */
+/* Has the definition here a disk in the folder from which the record of what is offered is read? */
+static gboolean
+lies_in_one_folder(VmfIncoming *incoming, const VmfVmInfo *there)
+{
+    if (vmf_domain_n_disks(incoming->domain) == 0)
+        return FALSE;
+    g_autofree gchar *xml = vmf_host_dump_xml(incoming->context->host, there->uuid,
+                                              VMF_XML_INACTIVE, NULL);
+    g_autoptr(GPtrArray) disks = xml ? vmf_domain_edit_urls(xml, NULL) : NULL;
+    g_autoptr(VmfShareUrl)
+        offered = vmf_share_url_parse(vmf_domain_disk(incoming->domain, 0)->url, NULL);
+    for (guint i = 0; disks && offered && i < disks->len; i++) {
+        const VmfDomainDisk *disk = disks->pdata[i];
+        g_autoptr(VmfShareUrl) url = vmf_share_url_parse(disk->url, NULL);
+        if (url && vmf_share_url_same_folder(url, offered))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/*
+ * An older definition of the same VM, shut off, does no harm: the record says who may run it. UUID and
+ * name are the peer's words; the same VM is the one whose files are the same.
+ */
 static gboolean
 is_the_vm_itself(VmfIncoming *incoming, const VmfVmInfo *there)
 {
     return there->state == VMF_VM_OFF && g_ascii_strcasecmp(there->uuid, incoming->uuid) == 0 &&
-           strcmp(there->name, incoming->name) == 0;
+           strcmp(there->name, incoming->name) == 0 && lies_in_one_folder(incoming, there);
 }
 
 static gboolean
@@ -57,6 +85,33 @@ check_owner(VmfIncoming *incoming, GError **error)
     return FALSE;
 }
 
+/*
+ * By this host's own policy file, and with its own eyes: the source has judged by its file, if it has
+ * judged at all.
+ */
+static gboolean
+judge_here(VmfIncoming *incoming, GError **error)
+{
+    const VmfContext *context = incoming->context;
+    VmfDomainRules rules = {
+        .run_dir = context->run_dir,
+        .boot_files = (const char *const *)context->policy->kernels,
+    };
+    g_autofree gchar *xml = vmf_domain_to_xml(incoming->domain);
+    g_autoptr(VmfFactVm) vm = vmf_fact_vm_new();
+    g_autoptr(VmfFactHost) here = vmf_fact_host_new();
+    g_autoptr(VmfDomain) again = vmf_definition_facts(xml, strlen(xml), &rules, vm);
+    vmf_gather_machine(context, vm, incoming->migration, here);
+    g_autoptr(VmfReport) report = vmf_judge_arrival(context->policy, vm, here);
+    const VmfFinding *blocker = vmf_report_blocker(report);
+    if (blocker == NULL)
+        return TRUE;
+    g_autofree gchar *text = vmf_finding_to_text(blocker);
+    g_set_error(error, VMF_ERROR, VMF_ERROR_DENIED, "%s does not let '%s' in: %s",
+                context->me->fqdn, incoming->name, g_strchomp(text));
+    return FALSE;
+}
+
 static VmfDiskClient *
 launch_disks(VmfIncoming *incoming, GError **error)
 {
@@ -80,21 +135,43 @@ launch_disks(VmfIncoming *incoming, GError **error)
         !vmf_journal_set_disks(incoming->context->journal, incoming->job, incoming->disks_text,
                                error))
         return NULL;
-    return vmf_vm_disks_launch(incoming->context, &vm, error);
+    return vmf_vm_disks_launch_new(incoming->context, &vm, error);
+}
+
+static gboolean
+is_the_owners(VmfIncoming *incoming, GError **error)
+{
+    incoming->disks = launch_disks(incoming, error);
+    return incoming->disks != NULL && check_owner(incoming, error) &&
+           vmf_disk_client_probe(incoming->disks, error);
+}
+
+/* In its turn, and without libvirt: that may be waiting for this host's hook, and the hook for the turn. */
+static gboolean
+judge_owner(VmfIncoming *incoming, GError **error)
+{
+    VmfTurns *turns = incoming->context->turns;
+    if (!vmf_turns_offer_begin(turns, incoming->uuid, error))
+        return FALSE;
+    gboolean ok = is_the_owners(incoming, error);
+    if (ok) {
+        g_mutex_lock(&incoming->lock);
+        incoming->let_in = TRUE;
+        g_mutex_unlock(&incoming->lock);
+    } else if (incoming->disks) {
+        vmf_vm_disks_stop(incoming->context, incoming->uuid, NULL); /* the keeper goes on */
+        g_clear_pointer(&incoming->disks, vmf_disk_client_unref);
+    }
+    vmf_turns_offer_end(turns, incoming->uuid);
+    return ok;
 }
 
 gboolean
 vmf_incoming_check(VmfIncoming *incoming, const char *definition, GError **error)
 {
-    if (!must_be_free(incoming, incoming->uuid, "UUID", error) ||
-        !must_be_free(incoming, incoming->name, "name", error))
-        return FALSE;
     incoming->domain = vmf_let_in_rebuild(incoming->context, definition, incoming->uuid,
                                           incoming->name, error);
-    if (incoming->domain == NULL ||
-        !vmf_let_in_networks(incoming->context, incoming->domain, incoming->name, error))
-        return FALSE;
-    incoming->disks = launch_disks(incoming, error);
-    return incoming->disks != NULL && check_owner(incoming, error) &&
-           vmf_disk_client_probe(incoming->disks, error);
+    return incoming->domain != NULL && must_be_free(incoming, incoming->uuid, "UUID", error) &&
+           must_be_free(incoming, incoming->name, "name", error) && judge_here(incoming, error) &&
+           judge_owner(incoming, error);
 }

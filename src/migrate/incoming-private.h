@@ -18,6 +18,7 @@ struct _VmfIncoming {
     gint64 job;          /* in the journal */
     gboolean recovering; /* after a restart: the journal may be behind */
     gchar *disks_text;   /* of vmf_vm_disks_to_text(); NULL: not known */
+    gboolean marked;     /* the mark of vm-disks.h is this migration's */
 
     /* One call of the source at a time changes anything (Offer … Grant, Abort). */
     GMutex verbs;
@@ -33,8 +34,13 @@ struct _VmfIncoming {
     GMutex lock; /* guards what follows; taken after verbs */
     GCond changed;
     VmfState state;
+    gboolean let_in; /* the peer owns the VM, by the record: what comes of it is its migration's */
     VmfMemoryStream *memory;
     gboolean running, finished, announced;
+    guint waiting[3]; /* calls that wait for running, finished, announced */
+    VmfState heard_state;
+    guint64 heard_bytes;
+    gint64 heard_us; /* when these two were last seen to change */
     guint subscription;
     GBytes *finish_cookie;
     GError *failure;        /* of Finish */

@@ -12,6 +12,9 @@
 #include "src/vm/cookie.h"
 
 #define STREAM_LIFE_S     60
+#define WAITING_AT_MOST   2   /* calls for one thing */
+#define SILENT_CHECKED_S  300 /* the source checks meanwhile: its patience, and more */
+#define SILENT_COPYING_S  120
 #define BANDWIDTH_MIB_MAX ((guint64)16 * 1024 * 1024)
 
 static VmfIncoming *
@@ -79,7 +82,7 @@ vmf_incoming_resume(const VmfContext *context, const VmfJournalEntry *entry)
 {
     VmfIncoming *incoming = incoming_from_entry(context, entry, entry->job);
     incoming->state = entry->state;
-    incoming->recovering = TRUE;
+    incoming->recovering = incoming->let_in = incoming->marked = TRUE;
     incoming->disks_text = g_strdup(entry->disks);
     incoming->persistent = TRUE; /* a definition too many is harmless, one too few is not */
     return incoming;
@@ -151,6 +154,13 @@ vmf_incoming_stream_name(VmfIncoming *incoming)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
     return incoming->stream;
+}
+
+gboolean
+vmf_incoming_is_let_in(VmfIncoming *incoming)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    return incoming->let_in;
 }
 
 VmfState
@@ -252,7 +262,8 @@ vmf_incoming_give_up(VmfIncoming *incoming, const char *why)
     /* libvirt's hook leaves the disk process of an incoming VM to us. */
     if (incoming->disks && !vmf_vm_disks_stop(incoming->context, incoming->uuid, &error))
         g_warning("'%s': %s", incoming->name, error->message);
-    vmf_vm_disks_unmark(incoming->context, incoming->uuid);
+    if (incoming->marked)
+        vmf_vm_disks_unmark(incoming->context, incoming->uuid);
     vmf_incoming_enter_last(incoming, VMF_STATE_ABORTED);
 }
 
@@ -373,6 +384,7 @@ vmf_incoming_prepare(VmfIncoming *incoming, gboolean auto_converge, guint64 band
                                                 vmf_incoming_ref(incoming),
                                                 (GDestroyNotify)vmf_incoming_unref);
     g_autofree gchar *name = NULL;
+    incoming->marked = TRUE;
     if (!vmf_vm_disks_mark(incoming->context, incoming->uuid, error) ||
         !allocate(incoming, begin_cookie, error) ||
         !vmf_channel_stream_expect(incoming->control, incoming->context->streams, STREAM_LIFE_S,
@@ -408,16 +420,33 @@ vmf_incoming_join_stream(VmfIncoming *incoming, VmfChannel *stream, GError **err
 
 /* ---- waiting ---- */
 
+enum { FOR_RUNNING, FOR_FINISHED, FOR_ANNOUNCED };
+
+/*
+ * Each takes a thread. A source asks for each thing once at a time, and again over a new connection
+ * while the call of the old one is on its way out.
+ */
 static gboolean
-await(VmfIncoming *incoming, const gboolean *what, GError **error)
+await(VmfIncoming *incoming, guint what_for, const gboolean *what, const gint *gone, GError **error)
 {
+    guint *waiting = &incoming->waiting[what_for];
+    if (*waiting >= WAITING_AT_MOST) {
+        /* not one of our errors: those are taken for the answer itself (source-verdict.c) */
+        g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_TIMEOUT, "%u calls wait for that already",
+                    *waiting);
+        return FALSE;
+    }
+    ++*waiting;
     /* RUNNING is entered before all that can be awaited has come; the other ends are the end. */
-    while (!*what && incoming->failure == NULL &&
+    while (!*what && incoming->failure == NULL && !(gone && g_atomic_int_get(gone)) &&
            (incoming->state == VMF_STATE_RUNNING || !vmf_state_is_final(incoming->state)))
         g_cond_wait(&incoming->changed, &incoming->lock);
+    --*waiting;
     if (*what)
         return TRUE;
-    if (incoming->failure)
+    if (gone && g_atomic_int_get(gone))
+        g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED, "the connection has ended");
+    else if (incoming->failure)
         g_propagate_error(error, g_error_copy(incoming->failure));
     else
         g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "the move of '%s' is %s on %s",
@@ -426,17 +455,18 @@ await(VmfIncoming *incoming, const gboolean *what, GError **error)
 }
 
 gboolean
-vmf_incoming_await_running(VmfIncoming *incoming, GError **error)
+vmf_incoming_await_running(VmfIncoming *incoming, const gint *gone, GError **error)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
-    return await(incoming, &incoming->running, error);
+    return await(incoming, FOR_RUNNING, &incoming->running, gone, error);
 }
 
 gboolean
-vmf_incoming_await_finished(VmfIncoming *incoming, GBytes **finish_cookie, GError **error)
+vmf_incoming_await_finished(VmfIncoming *incoming, const gint *gone, GBytes **finish_cookie,
+                            GError **error)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
-    if (!await(incoming, &incoming->finished, error))
+    if (!await(incoming, FOR_FINISHED, &incoming->finished, gone, error))
         return FALSE;
     *finish_cookie = incoming->finish_cookie ? g_bytes_ref(incoming->finish_cookie)
                                              : g_bytes_new(NULL, 0);
@@ -444,10 +474,10 @@ vmf_incoming_await_finished(VmfIncoming *incoming, GBytes **finish_cookie, GErro
 }
 
 gboolean
-vmf_incoming_await_announced(VmfIncoming *incoming, GError **error)
+vmf_incoming_await_announced(VmfIncoming *incoming, const gint *gone, GError **error)
 {
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
-    if (!await(incoming, &incoming->announced, error))
+    if (!await(incoming, FOR_ANNOUNCED, &incoming->announced, gone, error))
         return FALSE;
     if (incoming->announce_error == NULL)
         return TRUE;
@@ -484,6 +514,44 @@ vmf_incoming_abort(VmfIncoming *incoming, const char *reason, GError **error)
     if (state != VMF_STATE_ABORTED)
         vmf_incoming_give_up(incoming, reason);
     return TRUE;
+}
+
+/* What the peer does is to be seen here: calls change the state, memory comes. */
+static gboolean
+is_silent(VmfIncoming *incoming)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    guint64 bytes = incoming->memory ? vmf_memory_stream_bytes(incoming->memory) : 0;
+    gint64 now = g_get_monotonic_time();
+    if (incoming->state != incoming->heard_state || bytes != incoming->heard_bytes ||
+        incoming->heard_us == 0) {
+        incoming->heard_state = incoming->state;
+        incoming->heard_bytes = bytes;
+        incoming->heard_us = now;
+    }
+    gint64 silence_s = (now - incoming->heard_us) / G_USEC_PER_SEC;
+    return (incoming->state == VMF_STATE_CHECKED && silence_s > SILENT_CHECKED_S) ||
+           (incoming->state == VMF_STATE_ALLOCATED && silence_s > SILENT_COPYING_S);
+}
+
+void
+vmf_incoming_end_silence(VmfIncoming *incoming)
+{
+    if (incoming->recovering || !g_mutex_trylock(&incoming->verbs)) /* a call is under way */
+        return;
+    gboolean silent = is_silent(incoming);
+    if (silent)
+        vmf_incoming_give_up(incoming, "its source has gone silent");
+    g_mutex_unlock(&incoming->verbs);
+    if (silent)
+        vmf_incoming_unsubscribe(incoming);
+}
+
+void
+vmf_incoming_wake(VmfIncoming *incoming)
+{
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
+    g_cond_broadcast(&incoming->changed);
 }
 
 void

@@ -62,6 +62,9 @@ VmfChannel *vmf_incoming_control(VmfIncoming *incoming);     /* (transfer none):
 const char *vmf_incoming_stream_name(VmfIncoming *incoming); /* NULL before Prepare */
 VmfState vmf_incoming_state(VmfIncoming *incoming);
 
+/** vmf_incoming_is_let_in() - its offer has been judged: the VM is the peer's, and may come */
+gboolean vmf_incoming_is_let_in(VmfIncoming *incoming);
+
 /* The calls of org.vmferry.Peer1, where their meaning is written down. All block. */
 gboolean vmf_incoming_offer(VmfIncoming *incoming, const char *definition, GError **error);
 gboolean
@@ -69,10 +72,27 @@ vmf_incoming_prepare(VmfIncoming *incoming, gboolean auto_converge, guint64 band
                      GBytes *begin_cookie, GBytes **prepare_cookie, gchar **stream, GError **error);
 gboolean vmf_incoming_grant(VmfIncoming *incoming, guint64 epoch, GBytes *perform_cookie,
                             guint64 *new_epoch, guint64 *acquire_us, GError **error);
-gboolean vmf_incoming_await_running(VmfIncoming *incoming, GError **error);
-gboolean vmf_incoming_await_finished(VmfIncoming *incoming, GBytes **finish_cookie, GError **error);
-gboolean vmf_incoming_await_announced(VmfIncoming *incoming, GError **error);
 gboolean vmf_incoming_abort(VmfIncoming *incoming, const char *reason, GError **error);
+
+/*
+ * @gone: (nullable): non-zero once nobody waits for the answer any more: see vmf_incoming_wake().
+ * What says nothing of the migration itself is an error of G_DBUS_ERROR: too many wait already, or @gone.
+ */
+gboolean vmf_incoming_await_running(VmfIncoming *incoming, const gint *gone, GError **error);
+gboolean vmf_incoming_await_finished(VmfIncoming *incoming, const gint *gone,
+                                     GBytes **finish_cookie, GError **error);
+gboolean vmf_incoming_await_announced(VmfIncoming *incoming, const gint *gone, GError **error);
+
+/** vmf_incoming_wake() - waiting calls look at their @gone */
+void vmf_incoming_wake(VmfIncoming *incoming);
+
+/**
+ * vmf_incoming_end_silence() - to be called now and then, in any thread; may block
+ *
+ * Gives up a migration whose source, connected as it is, neither calls nor sends memory any more: for
+ * 300 s while it checks, for 120 s while it copies. After Grant nothing is given up.
+ */
+void vmf_incoming_end_silence(VmfIncoming *incoming);
 
 /** vmf_incoming_join_stream() - @stream (transfer full) has come: connect it to QEMU */
 gboolean vmf_incoming_join_stream(VmfIncoming *incoming, VmfChannel *stream, GError **error);

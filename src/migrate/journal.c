@@ -283,6 +283,24 @@ vmf_journal_close(VmfJournal *journal)
     g_free(journal);
 }
 
+/* What is over is kept for the administrator, so many of each role: peers begin moves here, too. */
+static void
+prune(VmfJournal *journal, VmfRole role)
+{
+    g_autoptr(Statement) st = NULL;
+    if (sqlite3_prepare_v2(
+            journal->db,
+            "DELETE FROM move WHERE role=?1 AND final=1 AND job <= (SELECT job FROM move"
+            " WHERE role=?1 AND final=1 ORDER BY job DESC LIMIT 1 OFFSET ?2)",
+            -1, &st, NULL) != SQLITE_OK)
+        return;
+    sqlite3_bind_int(st, 1, role);
+    sqlite3_bind_int(st, 2, VMF_JOURNAL_KEPT);
+    sqlite3_step(st); /* it is tried again with the next move */
+}
+
+#define BEGINS_PER_CHECKPOINT 64 /* moves here end without a report, which carries the log over */
+
 gint64
 vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **error)
 {
@@ -307,7 +325,12 @@ vmf_journal_begin(VmfJournal *journal, const VmfJournalEntry *entry, GError **er
     set_durable(journal, TRUE);
     if (sqlite3_step(st) != SQLITE_DONE)
         return failed(journal, "cannot begin a move", error);
-    return sqlite3_last_insert_rowid(journal->db);
+    gint64 job = sqlite3_last_insert_rowid(journal->db);
+    set_durable(journal, FALSE);
+    prune(journal, entry->role);
+    if (job % BEGINS_PER_CHECKPOINT == 0)
+        sqlite3_wal_checkpoint_v2(journal->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return job;
 }
 
 gboolean

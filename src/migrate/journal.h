@@ -55,8 +55,12 @@ VmfJournal *vmf_journal_open_or_renew(const char *path, GError **error);
 void vmf_journal_close(VmfJournal *journal);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfJournal, vmf_journal_close)
 
+#define VMF_JOURNAL_KEPT 500
+
 /**
  * vmf_journal_begin() - a new move, in the first state of @entry->role
+ *
+ * Of those of that role that are over, all but the newest VMF_JOURNAL_KEPT go.
  *
  * Returns: the job number, or 0. VMF_ERROR_PROTOCOL: this migration id was used before.
  */

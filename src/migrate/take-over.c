@@ -292,21 +292,31 @@ start(TakeOver *job, GError **error)
     return FALSE;
 }
 
+static gboolean
+take_over(TakeOver *job, const char *vm, GError **error)
+{
+    if (!must_not_run(job, error) || !let_in(job, vm, error))
+        return FALSE;
+    if (become_owner(job, error))
+        return start(job, error);
+    g_autoptr(VmfDiskState) state = vmf_disk_client_describe(job->disks, NULL);
+    if (state && !state->held)
+        vmf_disk_client_quit(job->disks, NULL);
+    return FALSE;
+}
+
 gchar *
 vmf_take_over(const VmfContext *context, const char *vm, VmfTakeOverTell tell_func, gpointer data,
               GError **error)
 {
     g_auto(TakeOver) job = {.context = context, .tell = tell_func, .tell_data = data};
-    if (!find(&job, vm, error) || !must_not_run(&job, error) || !let_in(&job, vm, error))
+    if (!find(&job, vm, error))
         return NULL;
     g_autofree gchar *before = vmf_owner_record_describe(&job.found->record);
-    if (!become_owner(&job, error)) {
-        g_autoptr(VmfDiskState) state = vmf_disk_client_describe(job.disks, NULL);
-        if (state && !state->held)
-            vmf_disk_client_quit(job.disks, NULL);
-        return NULL;
-    }
-    if (!start(&job, error))
+    vmf_turns_own_begin(context->turns, job.found->uuid);
+    gboolean ok = take_over(&job, vm, error);
+    vmf_turns_own_end(context->turns, job.found->uuid);
+    if (!ok)
         return NULL;
     return g_strdup_printf("%s now runs on %s; its owner was %s", name_of(&job), context->me->fqdn,
                            before);

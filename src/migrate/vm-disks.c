@@ -86,8 +86,11 @@ quarantine_ms(const VmfContext *context, const VmfVmDisks *vm)
     return seconds * 1000;
 }
 
+/* ADOPT: one that runs will do. RESUME: so it will; a new one takes up what a killed one had. NEW: ours alone. */
+typedef enum { ADOPT, RESUME, NEW } Launch;
+
 static VmfDiskClient *
-launch(const VmfContext *context, const VmfVmDisks *vm, gboolean resume, GError **error)
+launch(const VmfContext *context, const VmfVmDisks *vm, Launch what, GError **error)
 {
     VmfDiskLaunch how = {
         .vm_uuid = vm->uuid,
@@ -97,7 +100,7 @@ launch(const VmfContext *context, const VmfVmDisks *vm, gboolean resume, GError 
         .run_dir = context->run_dir,
         .ccache = vmf_ticket_keeper_cache_path(context->smb_ticket),
         .quarantine_ms = quarantine_ms(context, vm),
-        .resume = resume,
+        .resume = what == RESUME,
     };
     if (!vmf_local_user(context->policy->disk_user, "[vmferry] disk-user", &how.run_uid,
                         &how.run_gid, error) ||
@@ -106,7 +109,8 @@ launch(const VmfContext *context, const VmfVmDisks *vm, gboolean resume, GError 
         !vmf_vm_disks_judge(context, vm, error))
         return NULL;
 
-    g_autoptr(VmfDiskClient) running = vmf_disk_client_connect(context->run_dir, vm->uuid, NULL);
+    g_autoptr(VmfDiskClient)
+        running = what == NEW ? NULL : vmf_disk_client_connect(context->run_dir, vm->uuid, NULL);
     if (running == NULL) {
         g_autofree VmfDiskSpec *disks = g_new0(VmfDiskSpec, how.n_disks);
         for (guint i = 0; i < how.n_disks; i++) {
@@ -126,7 +130,13 @@ launch(const VmfContext *context, const VmfVmDisks *vm, gboolean resume, GError 
 VmfDiskClient *
 vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **error)
 {
-    return launch(context, vm, FALSE, error);
+    return launch(context, vm, ADOPT, error);
+}
+
+VmfDiskClient *
+vmf_vm_disks_launch_new(const VmfContext *context, const VmfVmDisks *vm, GError **error)
+{
+    return launch(context, vm, NEW, error);
 }
 
 /* ---- for a move that was interrupted ---- */
@@ -178,7 +188,7 @@ vmf_vm_disks_find(const VmfContext *context, const char *uuid, const char *name,
     if (disks == NULL)
         return NULL;
     VmfVmDisks vm = {uuid, name, (const VmfDomainDisk *const *)disks->pdata, disks->len};
-    return launch(context, &vm, TRUE, error);
+    return launch(context, &vm, RESUME, error);
 }
 
 gchar **

@@ -33,6 +33,10 @@ gboolean vmf_vm_disks_judge(const VmfContext *context, const VmfVmDisks *vm, GEr
  */
 VmfDiskClient *vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **error);
 
+/** vmf_vm_disks_launch_new() - the same, for a VM that has none here; VMF_ERROR_BUSY: it has */
+VmfDiskClient *
+vmf_vm_disks_launch_new(const VmfContext *context, const VmfVmDisks *vm, GError **error);
+
 /**
  * vmf_vm_disks_start() - own the disks and open the gate, for a VM that is about to start here
  *

@@ -236,7 +236,15 @@ def run_source(hv2, script, names, timeout=90):
 
 @pytest.fixture(scope="module")
 def source_names(tool, hv1, hv2, mine, theirs, write_head):
-    return names_for_source(hv1, hv2, mine, theirs, write_head)
+    names = names_for_source(hv1, hv2, mine, theirs, write_head)
+    off = {"off_uuid": str(uuids.uuid4()), "off_name": "off"}
+
+    def as_off(text, guest):
+        return text.replace(guest.uuid, off["off_uuid"]).replace(f"<name>{guest.name}<", "<name>off<")
+    hv1.run("bash", "-c", "cat >/tmp/off.xml && virsh -q define /tmp/off.xml",
+            input=as_off(hv1.virsh("dumpxml", "--inactive", theirs.name), theirs))
+    yield names | off | {"off_definition": as_off(names["definition"], mine)}
+    hv1.virsh("undefine", "off")
 
 
 @pytest.fixture

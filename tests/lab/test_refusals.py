@@ -148,6 +148,17 @@ def test_destination_has_no_address(lab, hv1, hv2, at_hv1):
         refused(hv1, at_hv1.name, "hv2", UNREACHABLE, r"no DNS here has its address", r"getent hosts hv2\.lab\.test")
 
 
+@pytest.mark.parametrize("old, new, patterns", [
+    (r"\[guests\]", r"[networks]\nallow=br-other\n\n[guests]", (r"bridge 'br0'", r"not among the networks", r"\[networks\] allow")),
+    (r"\[guests\]", r"[limits]\nmemory-reserve-mib=1048576\n\n[guests]", (r"must stay free", r"choose another host")),
+    ("durable=yes", "durable=no", (r"durable=no", r"sync always = yes")),
+], ids=["network", "memory", "durable"])
+def test_destinations_own_policy(lab, hv1, hv2, at_hv1, old, new, patterns):
+    """The source judges by its own file, and lets the VM go: the destination's file decides there"""
+    with configured(hv2, old, new), untouched(lab, at_hv1):
+        refused(hv1, at_hv1.name, "hv2", r"hv2\.lab\.test does not let 'stay' in", *patterns)
+
+
 def test_destinations_account_is_disabled(lab, hv1, hv2, at_hv1):
     with account_disabled(lab, hv2), untouched(lab, at_hv1):
         refused(hv1, at_hv1.name, "hv2", r"HV2\$", r"disabled", r"enable")

@@ -66,6 +66,8 @@ session_end(gpointer data)
     for (guint i = 0; i < host->n_incoming; i++)
         if (vmf_incoming_control(host->incoming[i]) == &link->channel)
             vmf_incoming_peer_lost(host->incoming[i]);
+    for (guint i = 0; i < host->n_incoming; i++)
+        vmf_incoming_wake(host->incoming[i]);
 }
 
 static void
@@ -294,11 +296,11 @@ serve_incoming(Call *call, VmfIncoming *incoming, GError **error)
     case GRANT:
         return grant(call, incoming, error);
     case AWAIT_RUNNING:
-        return vmf_incoming_await_running(incoming, error);
+        return vmf_incoming_await_running(incoming, &call->link->ended, error);
     case AWAIT_FINISHED:
-        return vmf_incoming_await_finished(incoming, &answer, error);
+        return vmf_incoming_await_finished(incoming, &call->link->ended, &answer, error);
     case AWAIT_ANNOUNCED:
-        return vmf_incoming_await_announced(incoming, error);
+        return vmf_incoming_await_announced(incoming, &call->link->ended, error);
     case ABORT:
         return vmf_incoming_abort(incoming, "aborted", error);
     case OFFER:

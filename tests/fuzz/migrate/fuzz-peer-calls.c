@@ -139,11 +139,11 @@ call_await(VmfIncoming *incoming, const char *member)
     if (!vmf_state_is_final(state))
         return;
     if (strcmp(member, "AwaitFinished") == 0)
-        ok = vmf_incoming_await_finished(incoming, &cookie, &error);
+        ok = vmf_incoming_await_finished(incoming, NULL, &cookie, &error);
     else if (strcmp(member, "AwaitRunning") == 0)
-        ok = vmf_incoming_await_running(incoming, &error);
+        ok = vmf_incoming_await_running(incoming, NULL, &error);
     else
-        ok = vmf_incoming_await_announced(incoming, &error);
+        ok = vmf_incoming_await_announced(incoming, NULL, &error);
     check_answer(ok, error);
     g_assert_true(ok == (state == VMF_STATE_RUNNING));
 }

@@ -150,11 +150,38 @@ test_cannot_be_written(Fixture *f, gconstpointer data)
     g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
 }
 
+/* What peers make here ends; what is open, and the other role's, stays. */
+static void
+test_prunes_what_is_over(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VmfJournal) journal = vmf_journal_open(f->path, &error);
+    g_assert_no_error(error);
+    gint64 open = begin(journal, "open", VMF_ROLE_DESTINATION, &error);
+    gint64 ours = begin(journal, "ours", VMF_ROLE_SOURCE, &error);
+    g_assert_true(vmf_journal_enter(journal, ours, VMF_STATE_KEPT, &error));
+    for (guint i = 0; i < VMF_JOURNAL_KEPT + 20; i++) {
+        g_autofree gchar *migration = g_strdup_printf("m%u", i);
+        gint64 job = begin(journal, migration, VMF_ROLE_DESTINATION, &error);
+        g_assert_true(vmf_journal_enter(journal, job, VMF_STATE_ABORTED, &error));
+    }
+    g_assert_no_error(error);
+    g_autoptr(GPtrArray) left = vmf_journal_list(journal, G_MAXINT, FALSE, &error);
+    g_assert_no_error(error);
+    /* the last one was still open when the others were counted */
+    g_assert_cmpuint(left->len, ==, VMF_JOURNAL_KEPT + 1 + 2);
+    g_assert_cmpint(((VmfJournalEntry *)left->pdata[left->len - 1])->job, ==, open);
+    g_assert_cmpint(((VmfJournalEntry *)left->pdata[left->len - 2])->job, ==, ours);
+    g_autoptr(VmfJournalEntry) first = vmf_journal_find(journal, "m0");
+    g_assert_null(first);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 #define ADD(path, func) g_test_add(path, Fixture, NULL, set_up, func, tear_down)
+    ADD("/journal/what-is-over/pruned", test_prunes_what_is_over);
     ADD("/journal/reopened/everything-there", test_survives_reopening);
     ADD("/journal/migration-id-again/refused", test_migration_id_is_one_use);
     ADD("/journal/version-1/brought-up-to-date", test_version_1);
