@@ -461,7 +461,8 @@ main(int argc, char **argv)
     g_test_add_func("/peer-bus/said-at-once/nothing-lost", test_said_at_once);
     g_test_add_func("/peer-bus/calls-without-answer/limited", test_calls);
     for (gsize i = 0; i < G_N_ELEMENTS(floods); i++) {
-        g_autofree gchar *path = g_strdup_printf("/peer-bus/flood/%s", floods[i].name);
+        g_autofree gchar *path = g_strdup_printf(
+            "/peer-bus/flood/%s/%s", floods[i].server ? "server" : "client", floods[i].name);
         g_test_add_data_func(path, &floods[i], test_flood);
     }
     return g_test_run();
