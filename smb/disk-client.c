@@ -104,11 +104,11 @@ vmf_disk_client_nbd_socket(VmfDiskClient *client)
 
 static GVariant *
 call_with_fds(VmfDiskClient *client, const char *method, GVariant *parameters, const char *type,
-              int timeout_ms, GUnixFDList *sent, GUnixFDList **received, GError **error)
+              int timeout_ms, GUnixFDList **received, GError **error)
 {
     GVariant *reply = g_dbus_connection_call_with_unix_fd_list_sync(
         client->connection, NULL, VMF_DISK_OBJECT_PATH, VMF_DISK_INTERFACE, method, parameters,
-        type != NULL ? G_VARIANT_TYPE(type) : NULL, G_DBUS_CALL_FLAGS_NONE, timeout_ms, sent,
+        type != NULL ? G_VARIANT_TYPE(type) : NULL, G_DBUS_CALL_FLAGS_NONE, timeout_ms, NULL,
         received, NULL, error);
     if (reply == NULL)
         vmf_error_from_dbus(error, client->whom);
@@ -119,7 +119,7 @@ static GVariant *
 call(VmfDiskClient *client, const char *method, GVariant *parameters, const char *type,
      int timeout_ms, GError **error)
 {
-    return call_with_fds(client, method, parameters, type, timeout_ms, NULL, NULL, error);
+    return call_with_fds(client, method, parameters, type, timeout_ms, NULL, error);
 }
 
 /* for verbs that answer nothing but success */
@@ -168,7 +168,7 @@ vmf_disk_client_open_line(VmfDiskClient *client)
         return;
     g_autoptr(GUnixFDList) fds = NULL;
     g_autoptr(GVariant)
-        reply = call_with_fds(client, "OpenLine", NULL, "(h)", QUICK_MS, NULL, &fds, NULL);
+        reply = call_with_fds(client, "OpenLine", NULL, "(h)", QUICK_MS, &fds, NULL);
     gint32 handle;
     if (reply == NULL || fds == NULL)
         return; /* one of a version before, or too many */
@@ -293,81 +293,6 @@ vmf_disk_client_release(VmfDiskClient *client, const VmfOwnerNext *next, VmfDisk
 {
     return timed_order(client, "Release", g_variant_new("(@a{sv})", vmf_disk_wire_from_next(next)),
                        RELEASE_MS, times, error);
-}
-
-/* --- kept sockets --- */
-
-void
-vmf_kept_socket_free(VmfKeptSocket *kept)
-{
-    if (kept == NULL)
-        return;
-    if (kept->fd >= 0)
-        close(kept->fd);
-    g_free(kept->name);
-    g_free(kept);
-}
-
-gboolean
-vmf_disk_client_keep_socket(VmfDiskClient *client, const char *name, int fd, GError **error)
-{
-    g_autoptr(GUnixFDList) fds = g_unix_fd_list_new();
-    g_autoptr(GError) cause = NULL;
-    int handle = g_unix_fd_list_append(fds, fd, &cause);
-    if (handle < 0) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot pass socket '%s' on: %s", name,
-                    cause->message);
-        return FALSE;
-    }
-    g_autoptr(GVariant)
-        reply = call_with_fds(client, "KeepSocket", g_variant_new("(sh)", name, handle), "()",
-                              QUICK_MS, fds, NULL, error);
-    return reply != NULL;
-}
-
-static VmfKeptSocket *
-take_one(GUnixFDList *fds, const char *name, int handle, GError **error)
-{
-    g_autoptr(GError) cause = NULL;
-    int fd = fds != NULL ? g_unix_fd_list_get(fds, handle, &cause) : -1;
-    if (fd < 0) {
-        g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL, "kept socket '%s' did not come: %s", name,
-                    cause != NULL ? cause->message : "no descriptors");
-        return NULL;
-    }
-    VmfKeptSocket *kept = g_new0(VmfKeptSocket, 1);
-    kept->name = g_strdup(name);
-    kept->fd = fd;
-    return kept;
-}
-
-GPtrArray *
-vmf_disk_client_take_sockets(VmfDiskClient *client, GError **error)
-{
-    g_autoptr(GUnixFDList) fds = NULL;
-    g_autoptr(GVariant)
-        reply = call_with_fds(client, "TakeSockets", NULL, "(a{sh})", QUICK_MS, NULL, &fds, error);
-    if (reply == NULL)
-        return NULL;
-    g_autoptr(GPtrArray)
-        sockets = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_kept_socket_free);
-    g_autoptr(GVariantIter) iter = NULL;
-    const char *name;
-    gint32 handle;
-    g_variant_get(reply, "(a{sh})", &iter);
-    while (g_variant_iter_next(iter, "{&sh}", &name, &handle)) {
-        VmfKeptSocket *kept = take_one(fds, name, handle, error);
-        if (kept == NULL)
-            return NULL;
-        g_ptr_array_add(sockets, kept);
-    }
-    return g_steal_pointer(&sockets);
-}
-
-gboolean
-vmf_disk_client_drop_socket(VmfDiskClient *client, const char *name, GError **error)
-{
-    return order(client, "DropSocket", g_variant_new("(s)", name), QUICK_MS, error);
 }
 
 /* --- files --- */

@@ -54,15 +54,6 @@ typedef struct {
     gid_t qemu_gid;
 } VmfDiskLaunch;
 
-/** VmfKeptSocket - a socket taken back; the file descriptor is owned, close-on-exec */
-typedef struct {
-    gchar *name;
-    int fd;
-} VmfKeptSocket;
-
-void vmf_kept_socket_free(VmfKeptSocket *kept);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfKeptSocket, vmf_kept_socket_free)
-
 typedef struct _VmfDiskClient VmfDiskClient;
 
 /**
@@ -142,16 +133,6 @@ gboolean vmf_disk_client_open_gate(VmfDiskClient *client, guint64 epoch, GError 
 /** vmf_disk_client_release() - close the disks; @next NULL: the record stays. @times may be NULL */
 gboolean vmf_disk_client_release(VmfDiskClient *client, const VmfOwnerNext *next,
                                  VmfDiskTimes *times, GError **error);
-
-/** vmf_disk_client_keep_socket() - @fd stays the caller's; the process keeps a duplicate */
-gboolean
-vmf_disk_client_keep_socket(VmfDiskClient *client, const char *name, int fd, GError **error);
-
-/** vmf_disk_client_take_sockets() - Returns: (element-type VmfKeptSocket): duplicates */
-GPtrArray *vmf_disk_client_take_sockets(VmfDiskClient *client, GError **error);
-
-/** vmf_disk_client_drop_socket() - @name "": all */
-gboolean vmf_disk_client_drop_socket(VmfDiskClient *client, const char *name, GError **error);
 
 /** vmf_disk_client_write_file() - @name in the VM's folder, e.g. "domain.xml"; only while held */
 gboolean vmf_disk_client_write_file(VmfDiskClient *client, const char *name, const char *content,

@@ -5,7 +5,6 @@
 #include "smb/disk-verbs.h"
 #include "smb/disk-wire.h"
 #include "smb/disk1-dbus.h"
-#include "smb/kept-sockets.h"
 #include "smb/runner.h"
 #include "src/base/error.h"
 
@@ -40,7 +39,6 @@ struct _VmfDiskControl {
     GSource *tell;
     GDBusServer *server;
     VmfDbusDisk1 *skeleton;
-    VmfKeptSockets *sockets;
     GPtrArray *connections;
 };
 
@@ -248,47 +246,6 @@ on_describe(VmfDbusDisk1 *object, GDBusMethodInvocation *call, gpointer data)
 }
 
 static gboolean
-on_keep_socket(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GUnixFDList *fds,
-               const char *name, GVariant *handle, gpointer data)
-{
-    VmfDiskControl *self = data;
-    GError *error = NULL;
-    int fd = -1;
-    if (fds == NULL)
-        g_set_error(&error, VMF_ERROR, VMF_ERROR_PROTOCOL, "KeepSocket: no socket was sent");
-    else
-        fd = g_unix_fd_list_get(fds, g_variant_get_handle(handle), &error);
-    if (fd >= 0 && vmf_kept_sockets_keep(self->sockets, name, fd, &error))
-        vmf_dbus_disk1_complete_keep_socket(object, call, NULL);
-    else
-        g_dbus_method_invocation_take_error(call, error);
-    return TRUE;
-}
-
-static gboolean
-on_take_sockets(VmfDbusDisk1 *object, GDBusMethodInvocation *call, GUnixFDList *ignored,
-                gpointer data)
-{
-    VmfDiskControl *self = data;
-    GError *error = NULL;
-    g_autoptr(GUnixFDList) fds = NULL;
-    GVariant *list = vmf_kept_sockets_list(self->sockets, &fds, &error);
-    if (list != NULL)
-        vmf_dbus_disk1_complete_take_sockets(object, call, fds, list);
-    else
-        g_dbus_method_invocation_take_error(call, error);
-    return TRUE;
-}
-
-static gboolean
-on_drop_socket(VmfDbusDisk1 *object, GDBusMethodInvocation *call, const char *name, gpointer data)
-{
-    vmf_kept_sockets_drop(((VmfDiskControl *)data)->sockets, name);
-    vmf_dbus_disk1_complete_drop_socket(object, call);
-    return TRUE;
-}
-
-static gboolean
 tell_dispatch(GSource *source, GSourceFunc callback, gpointer data)
 {
     VmfDiskControl *self = ((OwnSource *)source)->self;
@@ -367,9 +324,6 @@ connect_verbs(VmfDiskControl *self)
         {"handle-open-gate", G_CALLBACK(on_open_gate)},
         {"handle-release", G_CALLBACK(on_verb_of_facts)},
         {"handle-open-line", G_CALLBACK(on_open_line)},
-        {"handle-keep-socket", G_CALLBACK(on_keep_socket)},
-        {"handle-take-sockets", G_CALLBACK(on_take_sockets)},
-        {"handle-drop-socket", G_CALLBACK(on_drop_socket)},
         {"handle-write-file", G_CALLBACK(on_verb_of_texts)},
         {"handle-read-file", G_CALLBACK(on_verb_of_text)},
         {"handle-quit", G_CALLBACK(on_quit)},
@@ -404,7 +358,6 @@ vmf_disk_control_new(void (*quit)(void))
     self->work = add_source(self, &work_funcs, self->owner.context);
     self->tell = add_source(self, &tell_funcs, self->control.context);
     self->skeleton = vmf_dbus_disk1_skeleton_new();
-    self->sockets = vmf_kept_sockets_new();
     self->connections = g_ptr_array_new_with_free_func(g_object_unref);
     connect_verbs(self);
     return self;
@@ -465,7 +418,6 @@ vmf_disk_control_free(VmfDiskControl *self)
     g_ptr_array_unref(self->connections);
     g_clear_object(&self->server);
     g_clear_object(&self->skeleton);
-    vmf_kept_sockets_free(self->sockets);
     g_source_unref(self->work);
     g_source_unref(self->tell);
     g_free(self);

@@ -13,14 +13,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_PACKET   (192 * 1024)
-#define MAX_TEXT     2048
-#define MAX_NAME     512
-#define MAX_ADDRESS  64
-#define MAX_IDENTITY (96 * 1024)
-#define TOKEN        VMF_CHANNEL_TOKEN_BYTES
-#define KEY          VMF_TLS_KEY_BYTES
-#define STREAM       VMF_STREAM_NAME_CHARS
+#define MAX_PACKET    (192 * 1024)
+#define MAX_TEXT      2048
+#define MAX_NAME      512
+#define MAX_ADDRESS   64
+#define MAX_KEPT_NAME 128
+#define MAX_RETAINED  (128 * 1024)
+#define MAX_IDENTITY  (96 * 1024)
+#define TOKEN         VMF_CHANNEL_TOKEN_BYTES
+#define KEY           VMF_TLS_KEY_BYTES
+#define STREAM        VMF_STREAM_NAME_CHARS
 
 typedef struct {
     guint32 least, most;
@@ -62,6 +64,12 @@ static const Shape shapes[] = {
     [VMF_LINE_EXCHANGE] = {{{0, 0}}, 0, 1},
     [VMF_LINE_ACCEPT] = {{{1, TOKEN}}, 1, 0},
     [VMF_LINE_ACCEPTED] = {{VERDICT, {0, TOKEN}, {KEY, KEY}, {0, MAX_IDENTITY}}, 4, 0},
+    [VMF_LINE_KEEP] = {{{1, MAX_KEPT_NAME}}, 1, 1},
+    [VMF_LINE_TAKE] = {{{1, MAX_KEPT_NAME}}, 1, 0},
+    [VMF_LINE_DROP] = {{{1, MAX_KEPT_NAME}}, 1, 0},
+    [VMF_LINE_RETAIN] = {{{1, MAX_RETAINED}}, 1, 0},
+    [VMF_LINE_HELD] = {{VERDICT, {4, 4}}, 2, 0},
+    [VMF_LINE_TAKEN] = {{VERDICT}, 1, 1},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(shapes) == VMF_LINE_TYPES);
 

@@ -10,6 +10,7 @@
  *   vmferryd ══line═══ child of vmferry-door   one for each connection with another host
  *   vmferryd ═control═ vmferry-keys            one for its life
  *   vmferryd ══line═══ child of vmferry-keys   one for each Kerberos exchange
+ *   vmferryd ══line═══ vmferry-holder          one for each request; not a pair: it listens
  *
  * A message is one packet: its type (1 byte), then its fields, each a big-endian length of 4 bytes
  * and that many bytes. One table (line.c) says of each type how many fields it has, how long each may be,
@@ -58,6 +59,14 @@ typedef enum {
     VMF_LINE_EXCHANGE, /* + line: start a child */
     VMF_LINE_ACCEPT,   /* the stranger's token */
     VMF_LINE_ACCEPTED, /* verdict, our token (may be empty), key, identity (auth/peer-bytes.h) */
+
+    /* vmferryd → vmferry-holder, and back */
+    VMF_LINE_KEEP,   /* name; + socket */
+    VMF_LINE_TAKE,   /* name */
+    VMF_LINE_DROP,   /* name */
+    VMF_LINE_RETAIN, /* "\nNAME\nNAME\n": those that are not dropped */
+    VMF_LINE_HELD, /* verdict: it was done; to TAKE: there is none of that name; how many there are */
+    VMF_LINE_TAKEN, /* verdict (yes); + socket */
     VMF_LINE_TYPES,
 } VmfLineType;
 

@@ -4,6 +4,7 @@
 #include "src/base/error.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -212,6 +213,8 @@ filter_calls(VmfSandboxRole role, GError **error)
     int rc = add_all(filter, SCMP_ACT_ALLOW, allowed, G_N_ELEMENTS(allowed));
     if (rc == 0 && role == VMF_SANDBOX_PARENT)
         rc = add_all(filter, SCMP_ACT_ALLOW, parents, G_N_ELEMENTS(parents));
+    if (rc == 0 && role == VMF_SANDBOX_HOLDER)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(accept4), 0);
     if (rc == 0)
         rc = add_all(filter, SCMP_ACT_ERRNO(ENOENT), no_such_file, G_N_ELEMENTS(no_such_file));
     if (rc == 0)
@@ -282,11 +285,19 @@ vmf_sandbox_limit(guint64 data_now, guint64 more_data, GError **error)
 }
 
 gboolean
+vmf_sandbox_drop_capabilities(GError **error)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+    return syscall(SYS_capset, &header, none) == 0 || fail(error, "capset", errno);
+}
+
+gboolean
 vmf_sandbox_enter(VmfSandboxRole role, GError **error)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
         return fail(error, "prctl", errno);
-    if (role == VMF_SANDBOX_PARENT) {
+    if (role != VMF_SANDBOX_CHILD) {
         signal(SIGXFSZ, SIG_IGN); /* a word to a log that is a file is lost, and nothing else */
         if (!set_limit(RLIMIT_CORE, 0, error) || !set_limit(RLIMIT_FSIZE, 0, error))
             return FALSE;

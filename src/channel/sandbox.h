@@ -6,7 +6,8 @@
 /*
  * What the helper processes take from themselves before they look at a stranger's first byte.
  *
- * They run as a user of their own, without capabilities, with no_new_privs, not dumpable. On top:
+ * They run as a user of their own (vmferry-holder: as root), without capabilities, with no_new_privs, not
+ * dumpable. On top:
  *   - seccomp: an allow-list of system calls. Nothing that opens, makes or names a file, a socket, a
  *     process or memory that can be executed. What libraries try anyway and can do without (open, stat)
  *     fails as if there was no such file; what no honest code here does ends the process.
@@ -20,6 +21,7 @@
 typedef enum {
     VMF_SANDBOX_PARENT, /* accepts connections or orders, and makes children */
     VMF_SANDBOX_CHILD,  /* speaks with one stranger; threads, but no processes */
+    VMF_SANDBOX_HOLDER, /* accepts connections, and answers them; no processes */
 } VmfSandboxRole;
 
 /**
@@ -29,6 +31,9 @@ typedef enum {
  *   whoever hears this must not go on.
  */
 gboolean vmf_sandbox_enter(VmfSandboxRole role, GError **error);
+
+/** vmf_sandbox_drop_capabilities() - for who stays root; for good, as no program can be started later */
+gboolean vmf_sandbox_drop_capabilities(GError **error);
 
 /**
  * vmf_sandbox_limit() - in a child: at most @more_data bytes of memory beyond what it has now

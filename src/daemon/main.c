@@ -181,12 +181,24 @@ forget_uuid(GPtrArray *uuids, const char *uuid)
             g_ptr_array_remove_index(uuids, i);
 }
 
+/* Of a move that has ended since, and nobody could say so: libvirt would go on with it for ever. */
+static void
+forget_connections(const VmfContext *context, const GPtrArray *open)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (guint i = 0; i < open->len; i++)
+        g_ptr_array_add(names, ((VmfJournalEntry *)open->pdata[i])->migration);
+    vmf_holder_retain(context->holder, names);
+}
+
 /* Before the first hook or peer is served. */
 static gboolean
 recover_all(VmfDaemon *daemon, GError **error)
 {
     const VmfContext *context = &daemon->context;
     g_autoptr(GPtrArray) open = vmf_recover_list(context, error);
+    if (open)
+        forget_connections(context, open);
     Leftovers *left = g_new0(Leftovers, 1);
     *left = (Leftovers){daemon, vmf_vm_admin_find_disks(daemon)};
     for (guint i = 0; i < left->uuids->len; i++)
@@ -238,6 +250,7 @@ start(VmfDaemon *daemon, const char *policy_file, GError **error)
     context->host = vmf_host_new(NULL);
     g_thread_unref(g_thread_new("vmf-warm", warm_up, context->host));
     context->streams = vmf_channel_streams_new();
+    context->holder = vmf_holder_new(RUN_DIR "/holder", NULL);
     context->door = vmf_listener_door(context, error);
     if (context->door == NULL)
         return FALSE;

@@ -6,6 +6,7 @@
 #include "auth/ticket-keeper.h"
 #include "policy/local-policy.h"
 #include "src/channel/channel.h"
+#include "src/channel/holder.h"
 #include "src/migrate/journal.h"
 #include "src/migrate/turns.h"
 #include "src/vm/host.h"
@@ -22,7 +23,8 @@ typedef struct {
     VmfJournal *journal;
     VmfTurns *turns;
     VmfChannelStreams *streams;
-    VmfDoor *door; /* through which connections to other hosts are made */
+    VmfHolder *holder; /* of the connections to libvirt that drive moves, by migration */
+    VmfDoor *door;     /* through which connections to other hosts are made */
     /* told, in any thread, that the VM's disk process was started or found, or is not needed any
        more (it may still be there, or be coming up); may be NULL */
     void (*disks_started)(gpointer keeper, const char *uuid);

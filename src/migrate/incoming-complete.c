@@ -308,7 +308,6 @@ vmf_incoming_complete(gpointer data)
         /* The guest has run: from here on its memory is newer than the source's, written to disk or not. */
         vmf_vm_disks_unmark(incoming->context, incoming->uuid);
         succeed(incoming);
-        vmf_disk_client_drop_socket(incoming->disks, incoming->migration, NULL);
         put_down_if_ended(incoming);
     } else {
         fail(incoming, g_steal_pointer(&error));

@@ -217,6 +217,8 @@ void
 vmf_incoming_enter_last(VmfIncoming *incoming, VmfState next)
 {
     g_autoptr(GError) error = NULL;
+    if (vmf_state_is_final(next))
+        vmf_holder_drop(incoming->context->holder, incoming->migration);
     if (vmf_incoming_enter(incoming, next, &error)) {
         remove_note(incoming);
         return;
@@ -314,7 +316,7 @@ keep_phases_socket(VmfIncoming *incoming, GError **error)
     int fd = vmf_phases_dup_fd(incoming->phases, error);
     if (fd < 0)
         return FALSE;
-    gboolean kept = vmf_disk_client_keep_socket(incoming->disks, incoming->migration, fd, error);
+    gboolean kept = vmf_holder_keep(incoming->context->holder, incoming->migration, fd, error);
     close(fd);
     return kept;
 }

@@ -49,7 +49,7 @@ ask(VmfIncoming *incoming, VmfOwnerRecord *record, GError **error)
 static void
 settle(VmfIncoming *incoming)
 {
-    incoming->phases = vmf_recover_adopt_phases(incoming->disks, incoming->migration);
+    incoming->phases = vmf_recover_adopt_phases(incoming->context, incoming->migration);
     vmf_recover_settle_phases(&incoming->phases, incoming->name);
 }
 

@@ -13,18 +13,11 @@
 #define PHASE_WAIT_MS 120000
 
 VmfPhases *
-vmf_recover_adopt_phases(VmfDiskClient *disks, const char *migration)
+vmf_recover_adopt_phases(const VmfContext *context, const char *migration)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) sockets = disks ? vmf_disk_client_take_sockets(disks, &error) : NULL;
-    VmfPhases *phases = NULL;
-    for (guint i = 0; sockets && i < sockets->len; i++) {
-        VmfKeptSocket *kept = sockets->pdata[i];
-        if (phases == NULL && strcmp(kept->name, migration) == 0) {
-            phases = vmf_phases_adopt(kept->fd, &error);
-            kept->fd = -1;
-        }
-    }
+    int fd = vmf_holder_take(context->holder, migration, &error);
+    VmfPhases *phases = fd >= 0 ? vmf_phases_adopt(fd, &error) : NULL;
     if (error)
         g_message("libvirt's connection of migration %s: %s", migration, error->message);
     return phases;
@@ -140,7 +133,7 @@ decide(VmfSource *source, gboolean nothing_left, GError **why)
         end_copy(source);
     else if (source->qemu)
         vmf_qemu_process_stop(source->qemu, TRUE, NULL); /* it is, but for an older vmferryd */
-    source->phases = vmf_recover_adopt_phases(source->disks, source->migration);
+    source->phases = vmf_recover_adopt_phases(source->context, source->migration);
     vmf_recover_settle_phases(&source->phases, source->name);
     return ours ? vmf_source_keep(source, why) : vmf_source_see_it_run(source, why);
 }

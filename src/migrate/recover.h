@@ -9,7 +9,7 @@
  * After a restart of vmferryd: the moves that its predecessor left unfinished.
  *
  * Operations. The owner record is asked first, whatever the journal says: it may be older than what
- * it tells of. Then libvirt's phases are ended in order, on the connection that the disk process
+ * it tells of. Then libvirt's phases are ended in order, on the connection that vmferry-holder
  * has kept. The record is asked until it answers, through a disk process that owns nothing where
  * none runs any more.
  *
@@ -37,8 +37,8 @@ gboolean vmf_recover_runs_by(const VmfContext *context, const char *migration);
 /** vmf_recover_nothing_left() - this host has nothing of @entry's VM, and does not know its disks */
 gboolean vmf_recover_nothing_left(const VmfContext *context, const VmfJournalEntry *entry);
 
-/** vmf_recover_adopt_phases() - (transfer full) (nullable): libvirt's, kept by @disks */
-VmfPhases *vmf_recover_adopt_phases(VmfDiskClient *disks, const char *migration);
+/** vmf_recover_adopt_phases() - (transfer full) (nullable): libvirt's connection, kept by vmferry-holder */
+VmfPhases *vmf_recover_adopt_phases(const VmfContext *context, const char *migration);
 
 /**
  * vmf_recover_settle_phases() - until no phase of the predecessor's runs

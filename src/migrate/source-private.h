@@ -69,9 +69,6 @@ VmfPeerAsked vmf_source_asked(const VmfSource *source);
 /** vmf_source_answered() - @ok of a call to the destination; @error is told in its name */
 gboolean vmf_source_answered(VmfSource *source, gboolean ok, GError **error);
 
-/** vmf_source_keep_phases_socket() - libvirt's connection outlives this process in the disk process */
-gboolean vmf_source_keep_phases_socket(VmfSource *source, GError **error);
-
 /* ---- source.c, source-verdict.c ---- */
 
 typedef enum {

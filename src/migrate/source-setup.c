@@ -216,13 +216,13 @@ open_memory_stream(VmfSource *source, const char *stream, GError **error)
     return source->memory != NULL;
 }
 
-gboolean
-vmf_source_keep_phases_socket(VmfSource *source, GError **error)
+static gboolean
+keep_phases_socket(VmfSource *source, GError **error)
 {
     int fd = vmf_phases_dup_fd(source->phases, error);
     if (fd < 0)
         return FALSE;
-    gboolean kept = vmf_disk_client_keep_socket(source->disks, source->migration, fd, error);
+    gboolean kept = vmf_holder_keep(source->context->holder, source->migration, fd, error);
     close(fd);
     return kept;
 }
@@ -235,7 +235,7 @@ begin(VmfSource *source, GBytes **cookie, gchar **xml, GError **error)
         vmf_phases_begin(source->phases, &source->params, cookie, xml, error) != VMF_PHASE_DONE)
         return FALSE;
     source->begun = TRUE;
-    return vmf_source_keep_phases_socket(source, error);
+    return keep_phases_socket(source, error);
 }
 
 /* ---- the check, beside it ---- */

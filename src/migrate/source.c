@@ -123,7 +123,7 @@ have_successor(VmfSource *source, GError **error)
     g_clear_pointer(&source->disks, vmf_disk_client_unref);
     source->disks = vmf_vm_disks_find(source->context, source->uuid, source->name,
                                       source->disks_text, error);
-    return source->disks && vmf_source_keep_phases_socket(source, error);
+    return source->disks != NULL;
 }
 
 /* It has taken up what the dead process had, which proves that that one's handles are gone. */
@@ -358,8 +358,7 @@ vmf_source_clear(VmfSource *source)
 {
     if (source->subscription)
         vmf_host_unsubscribe(source->context->host, source->subscription);
-    if (source->disks)
-        vmf_disk_client_drop_socket(source->disks, source->migration, NULL);
+    vmf_holder_drop(source->context->holder, source->migration);
     g_clear_pointer(&source->check, vmf_check_free);
     g_clear_pointer(&source->memory, vmf_memory_stream_free);
     g_clear_pointer(&source->phases, vmf_phases_free);

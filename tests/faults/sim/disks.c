@@ -40,8 +40,6 @@ typedef struct {
     GError *error;
 } Order;
 
-#define MAX_KEPT 4
-
 struct SimDiskProc {
     SimProc proc;
     SimHost *host;
@@ -50,8 +48,6 @@ struct SimDiskProc {
     guint launcher; /* which vmferryd */
     gboolean woken;
     GQueue orders;
-    int kept[MAX_KEPT];
-    guint n_kept;
     guint generation;
     GError *why;
 };
@@ -217,7 +213,6 @@ sim_disks_kill(SimHost *host)
     host->disks = NULL;
     sim_trace("the disk process of hv%d ends", host->index + 1);
     sim_server_host_is_gone(host);
-    sim_conn_release_all(process);
     sim_qemu_nbd_lost(host);
     sim_keeper_kick(host);
     sim_wake(process); /* who waits for its answers */
@@ -517,55 +512,50 @@ vmf_disk_client_write_file(VmfDiskClient *client, const char *name, const char *
     return finish_order(client, order, SHARE_US, error);
 }
 
-/* Kept sockets: a number of a libvirt connection stands for its descriptor. */
-gboolean
-vmf_disk_client_keep_socket(VmfDiskClient *client, const char *name, int fd, GError **error)
-{
-    sim_travel(60);
-    if (!is_there(client))
-        return unreachable(error);
-    if (sim_off(SIM_RULE_KEEP_SOCKETS))
-        return TRUE;
-    sim_conn_hold(fd, client->process);
-    if (client->process->n_kept < MAX_KEPT)
-        client->process->kept[client->process->n_kept++] = fd;
-    return TRUE;
-}
+/*
+ * vmferry-holder: a number of a libvirt connection stands for its descriptor. All of them are of the
+ * one migration.
+ */
 
-GPtrArray *
-vmf_disk_client_take_sockets(VmfDiskClient *client, GError **error)
+static SimHost *
+host_of_holder(VmfHolder *holder)
 {
-    sim_travel(60);
-    if (!is_there(client)) {
-        unreachable(error);
-        return NULL;
-    }
-    GPtrArray *sockets = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_kept_socket_free);
-    for (guint i = 0; i < client->process->n_kept; i++) {
-        VmfKeptSocket *kept = g_new0(VmfKeptSocket, 1);
-        kept->name = g_strdup(SIM_MIGRATION);
-        kept->fd = client->process->kept[i];
-        g_ptr_array_add(sockets, kept);
-    }
-    return sockets;
+    return (SimHost *)holder;
 }
 
 void
-vmf_kept_socket_free(VmfKeptSocket *kept)
+sim_holder_kill(SimHost *host)
 {
-    g_free(kept->name);
-    g_free(kept);
+    host->n_kept = 0;
+    sim_conn_release_all(host->kept);
 }
 
 gboolean
-vmf_disk_client_drop_socket(VmfDiskClient *client, const char *name, GError **error)
+vmf_holder_keep(VmfHolder *holder, const char *name, int fd, GError **error)
+{
+    SimHost *host = host_of_holder(holder);
+    sim_travel(60);
+    if (sim_off(SIM_RULE_KEEP_SOCKETS))
+        return TRUE;
+    sim_holder_kill(host); /* what had that name */
+    sim_conn_hold(fd, host->kept);
+    host->kept[host->n_kept++] = fd;
+    return TRUE;
+}
+
+int
+vmf_holder_take(VmfHolder *holder, const char *name, GError **error)
+{
+    SimHost *host = host_of_holder(holder);
+    sim_travel(60);
+    return host->n_kept > 0 ? host->kept[0] : -1;
+}
+
+void
+vmf_holder_drop(VmfHolder *holder, const char *name)
 {
     sim_travel(60);
-    if (!is_there(client))
-        return unreachable(error);
-    client->process->n_kept = 0;
-    sim_conn_release_all(client->process);
-    return TRUE;
+    sim_holder_kill(host_of_holder(holder));
 }
 
 /* disk-control.c: verb_quit() */

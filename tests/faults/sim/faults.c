@@ -168,6 +168,7 @@ power_loss(SimHost *host, gint64 us)
     sim_qemu_gone(host, TRUE, "power loss");
     sim_host_lost(host);
     sim_disks_kill(host);
+    sim_holder_kill(host);
     host->libvirt = (SimLibvirtJob){.conn = -1};
     host->marked = FALSE; /* /run is empty after it */
     host->ledger = (VmfDiskLedger){0};

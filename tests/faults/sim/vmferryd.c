@@ -302,6 +302,8 @@ start_up(gpointer data)
         sim_spawn(NULL, G_USEC_PER_SEC, start_again, host);
         sim_vmferryd_kill(host);
     }
+    if (open->len == 0) /* forget_connections(): the only move there is has ended */
+        sim_holder_kill(host);
     for (guint i = 0; i < open->len; i++) {
         VmfJournalEntry *entry = open->pdata[i];
         Unfinished *move = g_new0(Unfinished, 1);

@@ -252,6 +252,7 @@ reset_host(int i)
         .run_dir = i == 0 ? "/sim/hv1" : "/sim/hv2",
         .host = (VmfHost *)host,
         .journal = (VmfJournal *)host,
+        .holder = (VmfHolder *)host,
     };
     host->vmferryd = (SimProc){
         .name = "vmferryd", .host = i, .alive = TRUE, .generation = generation};

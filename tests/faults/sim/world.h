@@ -145,6 +145,8 @@ typedef struct {
     SimQemu qemu;
     SimLibvirtJob libvirt;
     SimDiskProc *disks; /* NULL: none */
+    int kept[1];        /* connections to libvirtd that vmferry-holder has */
+    guint n_kept;
     VmfDiskLedger ledger;
     gboolean disks_told_end, vm_ended, io_error, kicked; /* keeper.c */
     guint ends;
@@ -234,6 +236,8 @@ gboolean sim_server_nobody_waits(void);
 gboolean sim_disks_launch(SimHost *host, gboolean resume, GError **error);
 void sim_disks_boot(SimHost *host); /* the source's at the beginning: owned, gate open */
 void sim_disks_kill(SimHost *host);
+/** sim_holder_kill() - what vmferry-holder has is closed */
+void sim_holder_kill(SimHost *host);
 SimProc *sim_disks_proc(SimHost *host);
 VmfDiskSet *sim_disks_set(SimHost *host); /* NULL: none */
 void sim_disks_wake(SimHost *host);

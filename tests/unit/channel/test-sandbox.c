@@ -35,7 +35,7 @@ try_in(VmfSandboxRole role, Act act)
     g_assert_cmpint(pid, >=, 0);
     if (pid == 0) {
         guint64 data = vmf_sandbox_data_now();
-        if (!vmf_sandbox_enter(VMF_SANDBOX_PARENT, NULL) ||
+        if (!vmf_sandbox_enter(role == VMF_SANDBOX_HOLDER ? role : VMF_SANDBOX_PARENT, NULL) ||
             (role == VMF_SANDBOX_CHILD && (!vmf_sandbox_limit(data, 8 << 20, NULL) ||
                                            !vmf_sandbox_enter(VMF_SANDBOX_CHILD, NULL))))
             _exit(NO_SANDBOX);
@@ -230,6 +230,15 @@ test_parent_forbidden(gconstpointer data)
     g_assert_cmpint(try_in(VMF_SANDBOX_PARENT, forbidden[i].act), ==, forbidden[i].parent);
 }
 
+/* The holder's is a child's, but that it is given no limits of its own. */
+static void
+test_holder_forbidden(gconstpointer data)
+{
+    gsize i = GPOINTER_TO_SIZE(data);
+    if (forbidden[i].act != act_many_descriptors && forbidden[i].act != act_much_memory)
+        g_assert_cmpint(try_in(VMF_SANDBOX_HOLDER, forbidden[i].act), ==, forbidden[i].child);
+}
+
 /* ---- what is needed ---- */
 
 static void *
@@ -294,7 +303,9 @@ main(int argc, char **argv)
     for (gsize i = 0; i < G_N_ELEMENTS(forbidden); i++) {
         g_autofree gchar *child = g_strdup_printf("/sandbox/child/%s", forbidden[i].name);
         g_autofree gchar *parent = g_strdup_printf("/sandbox/parent/%s", forbidden[i].name);
+        g_autofree gchar *holder = g_strdup_printf("/sandbox/holder/%s", forbidden[i].name);
         g_test_add_data_func(child, GSIZE_TO_POINTER(i), test_child_forbidden);
+        g_test_add_data_func(holder, GSIZE_TO_POINTER(i), test_holder_forbidden);
         if (forbidden[i].parent >= 0)
             g_test_add_data_func(parent, GSIZE_TO_POINTER(i), test_parent_forbidden);
     }

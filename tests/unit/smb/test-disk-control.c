@@ -207,51 +207,6 @@ test_no_process(void)
 }
 
 static void
-test_kept_sockets(void)
-{
-    Lab lab = lab_new();
-    g_autoptr(GError) error = NULL;
-    int ends[2];
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
-    vmf_disk_client_keep_socket(lab.client, "m1", ends[1], &error);
-    g_assert_no_error(error);
-    close(ends[1]);
-
-    /* a successor takes it, and is killed; its successor takes it again */
-    for (guint i = 0; i < 2; i++) {
-        g_autoptr(GPtrArray) sockets = vmf_disk_client_take_sockets(lab.client, &error);
-        g_assert_no_error(error);
-        g_assert_cmpuint(sockets->len, ==, 1);
-        const VmfKeptSocket *kept = g_ptr_array_index(sockets, 0);
-        char byte = 0;
-        g_assert_cmpstr(kept->name, ==, "m1");
-        g_assert_cmpint(write(kept->fd, "x", 1), ==, 1);
-        g_assert_cmpint(read(ends[0], &byte, 1), ==, 1);
-        g_assert_cmpint(byte, ==, 'x');
-    }
-    g_assert_true(vmf_disk_client_drop_socket(lab.client, "unknown", &error));
-    g_assert_true(vmf_disk_client_drop_socket(lab.client, "m1", &error));
-    char byte;
-    g_assert_cmpint(read(ends[0], &byte, 1), ==, 0); /* the last holder is gone */
-
-    for (guint i = 0; i < 17; i++) {
-        g_autofree gchar *name = g_strdup_printf("s%u", i);
-        gboolean ok = vmf_disk_client_keep_socket(lab.client, name, ends[0], &error);
-        g_assert_cmpint(ok, ==, i < 16);
-    }
-    g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
-    g_clear_error(&error);
-    g_assert_true(vmf_disk_client_keep_socket(lab.client, "s3", ends[0], &error)); /* replaced */
-    g_assert_false(vmf_disk_client_keep_socket(lab.client, "", ends[0], &error));
-    g_clear_error(&error);
-    g_assert_true(vmf_disk_client_drop_socket(lab.client, "", &error));
-    g_autoptr(GPtrArray) none = vmf_disk_client_take_sockets(lab.client, &error);
-    g_assert_cmpuint(none->len, ==, 0);
-    close(ends[0]);
-    lab_clear(&lab);
-}
-
-static void
 on_gate_changed(GDBusConnection *connection, const gchar *sender, const gchar *path,
                 const gchar *interface, const gchar *name, GVariant *parameters, gpointer data)
 {
@@ -490,7 +445,6 @@ main(int argc, char **argv)
     g_test_add_func("/disk-control/errors/keep-their-code", test_errors_keep_their_code);
     g_test_add_func("/disk-control/clients/come-and-go", test_many_clients);
     g_test_add_func("/disk-control/clients/no-process", test_no_process);
-    g_test_add_func("/disk-control/sockets/kept", test_kept_sockets);
     g_test_add_func("/disk-control/signal/loss-and-healing", test_signal_and_healing);
     g_test_add_func("/disk-control/quit/called", test_quit);
     g_test_add_func("/disk-control/line/orders", test_line);
