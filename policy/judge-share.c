@@ -83,7 +83,10 @@ judge_allowed(VmfJudge *judge, const VmfFactFile *file)
                        vmf_local_policy_share(judge->facts->policy, server, share) != NULL;
     gboolean there_ok = there == NULL || there->reason[0] || there->allowed;
     if (here_ok && there_ok) {
-        vmf_judge_add(judge, VMF_RESULT_PASS, NULL, unc, "%s is on an allowed share", name);
+        vmf_judge_add(judge, VMF_RESULT_PASS, NULL, unc, "%s is on %s", name,
+                      judge->facts->policy
+                          ? "an allowed share"
+                          : "a share; which ones are allowed, --policy FILE tells");
         return;
     }
     const VmfJudgeSide *side = here_ok ? &destination : source.fqdn[0] ? &source : NULL;

@@ -125,6 +125,7 @@ test_good_definition(void)
     g_auto(Result) result = RUN("--definition", path, "--json");
     g_assert_cmpint(result.status, ==, 0);
     assert_says(result.out, "\"schema\": \"vmferry.check/1\"");
+    assert_says(result.out, "is on a share; which ones are allowed, --policy FILE tells");
     assert_result(result.out, "SMB-100", "pass");
     assert_result(result.out, "VM-210", "pass");
     assert_result(result.out, "VM-230", "pass");
