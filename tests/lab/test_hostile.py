@@ -17,9 +17,12 @@ import uuid as uuids
 
 import pytest
 
-from labkit.lab import ADDRESSES, PROJECT, until
+from labkit.hostile import DISKS, EVIL, OF_A_VM, PROBE, Allowed, Judge, evil_server
+from labkit.lab import PROJECT, until
 from labkit.moves import RunningMove
-from labkit.watch import presence
+from labkit.opens import watching_opens
+from labkit.processes import Process
+from labkit.untouched import QUIET_BEATS
 
 FOLDER = PROJECT / "tests/hostile/transcripts"
 TOOL = "tests/hostile/hostile-peer"
@@ -27,8 +30,12 @@ INSIDE = "/root/hostile-peer"
 COOKIES = PROJECT / "tests/unit/vm/corpus/cookie"
 REFUSED = PROJECT / "tests/unit/vm/corpus/refused.json"
 ALL = os.environ.get("VMFERRY_HOSTILE") == "all"
-MEMORY_MIB = 160            # what vmferryd may have had at any time
 THEIRS, MINE = "stay", "bait"
+GATHERINGS = 8              # of facts, at once
+# Offers that are refused by what is found in the folder that they name, and those of facts that need none
+LOOKED_INTO = {"not-its-own-vm": THEIRS, "stale-epoch": MINE, "url-of-the-owner-record": MINE,
+               "url-of-a-missing-file": MINE}
+NOT_GATHERED = {"facts-of-garbage", "facts-of-a-server-of-its-choice"}
 BASE_UUID = "11111111-2222-4333-8444-555555555555"
 BASE_NAME = "demo"
 BASE = PROJECT / "tests/unit/vm/corpus/domain/demo.begin.xml"
@@ -162,72 +169,6 @@ def put(host, script, names):
     return [INSIDE, "/tmp/hostile/script", *(f"{name}@/tmp/hostile/{name}" for name in names)]
 
 
-def counts(look):
-    """comm -> how many, of "2 winbindd 1 dbus-daemon …" """
-    words = look["processes"].split()
-    return dict(zip(words[1::2], map(int, words[::2])))
-
-
-def none_more(now, before):
-    """No process was started but a probe, which stays for a minute; one that an earlier test left may have ended"""
-    had = counts(before) | {"vmferry-share-p": 1}
-    return all(number <= had.get(name, 0) for name, number in counts(now).items())
-
-
-class Judge:
-    """What hv1 looks like from outside"""
-
-    def __init__(self, lab, host, guest, offered):
-        self.lab, self.host, self.guest = lab, host, guest
-        self.offered = offered.uuid     # its folder below /run stays for the next time
-        self.before = self.look()
-        self.mark = lab.watch.mark()
-        self.log = lab.log_dir / "fs1" / "log.smbd"
-        self.log_at = self.log.stat().st_size
-        self.qemu_at = self.qemu_logs()
-
-    def look(self):
-        text = self.host.run("bash", "-c", """
-            pid=$(cat /run/lab/vmferryd.pid)
-            echo "vmferryd $pid $(cut -d ' ' -f 22 /proc/$pid/stat)"
-            echo "folders $(ls /run/vmferry | grep -v """ + self.offered + """ | tr '\\n' ' ')"
-            echo "domains $(virsh -q list --all --name | sort | tr '\\n' ' ')"
-            echo "state $(virsh domstate """ + self.guest.name + """)"
-            echo "processes $(ps -e -o comm= | grep -v -x -e ps -e bash -e grep -e sort -e uniq -e tr -e tini -e virsh |
-                              sort | uniq -c | tr -s ' \\n' ' ')" """).stdout
-        return dict(line.split(" ", 1) if " " in line else (line, "") for line in text.splitlines())
-
-    def memory_mib(self):
-        pid = self.before["vmferryd"].split()[0]
-        status = self.host.run("cat", f"/proc/{pid}/status").stdout
-        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) // 1024
-
-    def qemu_logs(self):
-        return {path.name: path.stat().st_size for path in (self.lab.log_dir / self.host.name / "qemu").iterdir()}
-
-    def folders(self):
-        """Whose files hv1 opened on the share meanwhile, as the file server has it"""
-        with open(self.log, "rb") as file:
-            file.seek(self.log_at)
-            text = file.read().decode("utf-8", "replace")
-        opened = rf"^ *{re.escape(ADDRESSES[self.host.name])}\|.*\|create_file\|.*\|/srv/vms/?([^/\n]*)"
-        return {match.group(1) for match in re.finditer(opened, text, re.M)}
-
-    def assert_untouched(self):
-        """Back to where it was; its guest ran on; on the share it looked at these two VMs only"""
-        now = {}
-
-        def same():
-            now.update(self.look())
-            return none_more(now, self.before) and {**now, "processes": ""} == {**self.before, "processes": ""}
-        until(same, 20, lambda: f"hv1 is as before: {self.before}, but: {now}")
-        beats = self.lab.watch.read(self.mark).beats_of(self.guest.name)
-        stays = {(stay.host, stay.boot) for stay in presence(beats).stays} if beats else set()
-        assert len(stays) <= 1, stays
-        assert self.folders() <= {"", THEIRS, MINE}
-        assert self.memory_mib() <= MEMORY_MIB
-
-
 def run_source(hv2, script, names, timeout=90):
     result = hv2.run(*put(hv2, script, names), check=False, timeout=timeout)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -247,20 +188,59 @@ def source_names(tool, hv1, hv2, mine, theirs, write_head):
     hv1.virsh("undefine", "off")
 
 
+@pytest.fixture(scope="module")
+def opens(hv1):
+    with watching_opens(Process.in_host(hv1, 1).pid) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def quiet(theirs):
+    """How the guest of hv1 runs when nobody lies"""
+    return theirs.observe(QUIET_BEATS)
+
+
+@pytest.fixture(scope="module")
+def evil(lab, hv1, hv2):
+    with evil_server(lab, hv1, hv2) as found:
+        yield found
+
+
 @pytest.fixture
-def judge(lab, hv1, theirs, mine):
-    return Judge(lab, hv1, theirs, mine)
+def judge(lab, hv1, theirs, mine, opens, quiet, evil):
+    found = Judge(lab, hv1, theirs, mine, opens, quiet)
+    yield found
+    found.end()
 
 
 # A hostile source
 
 
+def allowed_to_a_source(name, script):
+    """An offer that may be true is looked into; after that, a VM is prepared for it; facts are gathered"""
+    found = Allowed()
+    for line, answer in zip(script, [*script[1:], ""]):
+        if re.match(r"(call|post|repeat \d+ post) GatherFacts ", line) and name not in NOT_GATHERED:
+            found.starts.add(PROBE)
+            found.folders |= {"", MINE}
+        if " Offer " in line and (answer == "ok" or name in LOOKED_INTO):
+            found.starts.add(DISKS)
+            found.folders |= {"", LOOKED_INTO.get(name, MINE)}
+        if " Prepare " in line and answer == "ok":
+            found.starts |= OF_A_VM
+    return found
+
+
 @pytest.mark.parametrize("script", wanted(FOLDER / "source.txt"))
-def test_source(hv2, mine, judge, source_names, script):
+def test_source(request, hv2, mine, judge, evil, source_names, script):
     record = mine.record()
     run_source(hv2, script, source_names)
-    judge.assert_untouched()
+    if any(re.match(r"repeat \d+ post GatherFacts", line) for line in script):
+        judge.wait_for_probes(GATHERINGS)
+    judge.assert_untouched(allowed_to_a_source(request.node.callspec.id, script))
     assert mine.record() == record
+    if any(EVIL in line for line in script):
+        evil.assert_silent()
 
 
 def test_broken_connections_are_given_back(hv1, hv2, judge, source_names):
@@ -277,9 +257,8 @@ def test_broken_connections_are_given_back(hv1, hv2, judge, source_names):
     judge.assert_untouched()
 
 
-@pytest.mark.parametrize("one", refused_definitions())
-def test_definition(hv2, mine, judge, source_names, one):
-    """Each definition that is refused, by its text; nothing is started for it"""
+def definition_is_refused(hv2, mine, source_names, one):
+    """By its text"""
     def here(text):
         for old, new in ((BASE_UUID, mine.uuid), (f"<name>{BASE_NAME}<", f"<name>{mine.name}<"),
                          (f"/vms/{BASE_NAME}/", f"/vms/{mine.name}/"), ("/boot/lab/vmlinuz", KERNEL), ("/boot/lab/initrd", INITRD)):
@@ -290,13 +269,17 @@ def test_definition(hv2, mine, judge, source_names, one):
     base = BASE.read_text()
     assert old in base
     edited = here(base.replace(old, new, 1))
-    logs = judge.qemu_logs()
     says = [re.escape(here(word)) for word in one["says"]]
     script = [*expanded(["@begin", "@vm"]), 'call Offer ("$migration", $vm, "$definition")',
               f"error {one['code'].capitalize()} " + "".join(f"(?=.*{word})" for word in says)]
     run_source(hv2, script, source_names | {"definition": edited})
+
+
+@pytest.mark.parametrize("one", refused_definitions())
+def test_definition(hv2, mine, judge, source_names, one):
+    """Each definition that is refused; nothing is opened or started for it"""
+    definition_is_refused(hv2, mine, source_names, one)
     judge.assert_untouched()
-    assert judge.qemu_logs() == logs
 
 
 # A hostile destination
@@ -325,7 +308,7 @@ def vmferryd_again(hv2, mine, facts):
 
 
 @pytest.mark.parametrize("script", wanted(FOLDER / "destination.txt"))
-def test_destination(hv1, hv2, theirs, judge, facts, no_vmferryd, script):
+def test_destination(hv1, hv2, theirs, judge, evil, facts, no_vmferryd, script):
     epoch = theirs.record().epoch   # it grows where the VM was taken back
     names = {"uuid": theirs.uuid, "name": theirs.name, "next_epoch": str(epoch + 1),
              "cookie": cookie("prepare", theirs), "facts": re.sub(r"epoch': <(uint64 )?\d+", rf"epoch': <uint64 {epoch}", facts)}
@@ -343,5 +326,7 @@ def test_destination(hv1, hv2, theirs, judge, facts, no_vmferryd, script):
     assert status == 1, text
     assert not re.search(rf"^{theirs.name} now runs on", text, re.M) and "\x1b" not in text
     assert hv1.virsh("domstate", theirs.name) == "running"
-    theirs.observe(50)
-    judge.assert_untouched()
+    stands_still = any(line in ("drain 0", "drain-state") for line in script)    # it was all but gone
+    judge.assert_untouched(Allowed({PROBE}, {"", THEIRS}, stands_still))
+    if any(EVIL in line for line in script):
+        evil.assert_silent()

@@ -57,28 +57,57 @@ def largest_unexplained_ms(gaps, samples):
     return max((ns - waited_ns(samples, before.time, after.time) for ns, before, after in gaps), default=0) / MS
 
 
+class Watched:
+    """A guest from now on. @quiet: heartbeats of an earlier time, to see what gaps there are anyhow"""
+
+    COUNTERS = ("io_errors", "record_mismatches", "memory_mismatches")
+
+    def __init__(self, lab, guest, quiet=None):
+        self._lab, self._guest = lab, guest
+        quiet = quiet or guest.observe(QUIET_BEATS)
+        self._noise, self._last = presence(quiet).largest_gap_ms(), quiet[-1]
+        self._record = guest.record() if guest.disks else None
+        self._mark = lab.watch.mark()
+        self._beside = Metronome(Process.of_guest(lab.host(self._last.host), guest).guest_threads())
+        self._samples = None
+
+    def end(self):
+        if self._samples is None:
+            longest, self._samples = self._beside.end()
+            self._noise = max(self._noise, longest)
+
+    def judge(self, stood_still=False):
+        """After end(). The guest stayed at its host, in the same boot, its owner record is as it was, it saw no I/O error
+        and nothing of its memory or disks is wrong, and no gap between its heartbeats is longer by OUTAGE_MS than the
+        longest one just before, or than that of a process beside it, except for what it waited for a processor.
+        @stood_still: it was stopped meanwhile, and may have been taken back under a new epoch"""
+        seen = self._lab.watch.read(self._mark)
+        beats = seen.beats_of(self._guest.name)
+        judged = presence(beats, keep_gaps=1000)
+        assert seen.losses == [], "the observer lost frames: it cannot tell"
+        assert beats, "no heartbeat at all"
+        assert judged.two_at_once == []
+        assert [(stay.host, stay.boot) for stay in judged.stays] == [(self._last.host, self._last.boot)]
+        for counter in self.COUNTERS:
+            assert {getattr(beat, counter) for beat in beats} == {getattr(self._last, counter)}, counter
+        if stood_still:
+            return
+        unexplained = largest_unexplained_ms(judged.gaps, self._samples)
+        said = (f"{self._guest.name}: gap of {judged.largest_gap_ms():.1f} ms at most, {unexplained:.1f} without what it waited "
+                f"for a processor; before and beside it {self._noise:.1f} ms")
+        print(said)
+        assert unexplained <= self._noise + OUTAGE_MS, said
+        if self._guest.disks:
+            assert self._guest.record() == self._record
+
+
 @contextlib.contextmanager
 def untouched(lab, guest):
-    """The guest stays at its host, in the same boot, its owner record stays as it is, and no gap
-    between its heartbeats is longer by OUTAGE_MS than the longest one just before, or than that of a
-    process beside it, except for what it waited for a processor."""
-    quiet = guest.observe(QUIET_BEATS)
-    noise, host = presence(quiet).largest_gap_ms(), quiet[-1].host
-    record = guest.record() if guest.disks else None
-    mark, beside = lab.watch.mark(), Metronome(Process.of_guest(lab.host(host), guest).guest_threads())
+    """Whether the guest goes on meanwhile as Watched.judge() says"""
+    watched = Watched(lab, guest)
     try:
         yield
         guest.observe(100)
     finally:
-        longest, samples = beside.end()
-        noise = max(noise, longest)
-    seen = lab.watch.read(mark)
-    judged = presence(seen.beats_of(guest.name), keep_gaps=1000)
-    assert seen.losses == [], "the observer lost frames: it cannot tell"
-    assert judged.two_at_once == []
-    assert [(stay.host, stay.boot) for stay in judged.stays] == [(host, quiet[-1].boot)]
-    unexplained = largest_unexplained_ms(judged.gaps, samples)
-    assert unexplained <= noise + OUTAGE_MS, \
-        f"{judged.largest_gap_ms():.1f} ms at most; before and beside it {noise:.1f} ms"
-    if guest.disks:
-        assert guest.record() == record
+        watched.end()
+    watched.judge()
