@@ -31,9 +31,9 @@ def accepting(host, *options, port=PORT):
 
 
 @contextlib.contextmanager
-def in_the_middle(host, target, *options, port=PORT + 1):
+def in_the_middle(host, target, *options, port=PORT + 1, to=PORT):
     """@host passes connections to its @port on to @target"""
-    with running(host, INSIDE, *options, "middle", str(port), ADDRESSES[target.name], str(PORT)) as tool:
+    with running(host, INSIDE, *options, "middle", str(port), ADDRESSES[target.name], str(to)) as tool:
         tool.wait_for("listening")
         yield tool
 

@@ -259,6 +259,45 @@ test_contradictions(void)
 }
 
 static void
+put_le32(guint8 *at, guint32 value)
+{
+    for (int b = 0; b < 4; b++)
+        at[b] = (guint8)(value >> (8 * b));
+}
+
+/*
+ * CVE-2022-42898: counts whose arrays' sizes do not fit into 32 bits, so that what is allocated or compared is
+ * less than what is read. Each count of groups is in two places, which agree; the second is wherever.
+ */
+static void
+test_counts_whose_sizes_wrap(void)
+{
+    static const gsize counts[] = {128, 216, 228}; /* as in test_contradictions() */
+    static const guint32 more[] = {0x10000000, 0x20000000, 0x40000000, 0x80000000, 0xe0000000};
+    g_autoptr(GBytes) bytes = full_logon(0);
+    gsize size;
+    const guint8 *data = g_bytes_get_data(bytes, &size);
+    for (gsize c = 0; c < G_N_ELEMENTS(counts); c++) {
+        guint pairs = 0;
+        for (gsize second = 236; second + 4 <= size; second += 4) {
+            if (memcmp(data + second, data + counts[c], 4) != 0)
+                continue;
+            pairs++;
+            for (gsize m = 0; m < G_N_ELEMENTS(more); m++) {
+                g_autofree guint8 *copy = g_memdup2(data, size);
+                guint32 wrapping = data[counts[c]] + more[m];
+                put_le32(copy + counts[c], wrapping);
+                put_le32(copy + second, wrapping);
+                g_autoptr(GError) error = NULL;
+                g_assert_null(parse_exact(copy, size, &error));
+                g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
+            }
+        }
+        g_assert_cmpuint(pairs, >, 0);
+    }
+}
+
+static void
 test_trailing_bytes(void)
 {
     g_autoptr(GBytes) bytes = full_logon(0);
@@ -302,6 +341,8 @@ main(int argc, char **argv)
     g_test_add_func("/pac/truncated-consistently/refused", test_truncated_consistently);
     g_test_add_func("/pac/every-byte-changed/survived", test_every_byte_changed);
     g_test_add_func("/pac/contradictions/refused", test_contradictions);
+    g_test_add_func("/pac/cve-2022-42898/counts-whose-sizes-wrap-refused",
+                    test_counts_whose_sizes_wrap);
     g_test_add_func("/pac/trailing-bytes/refused", test_trailing_bytes);
     g_test_add_func("/pac/nul-in-name/refused", test_name_with_nul);
     return g_test_run();
