@@ -129,6 +129,23 @@ do_call(const char *text)
 }
 
 void
+do_until(const char *text)
+{
+    g_auto(GStrv) words = g_strsplit(text, " ", 2);
+    guint seconds = patience(words[0]);
+    g_autofree gchar *query = g_strdup_printf("Query (\"%s\",)", value("migration"));
+    g_autofree gchar *said = g_strdup_printf("'%s'", words[1]);
+    alarm(HOSTILE_LIFE_S + seconds);
+    for (guint waited = 0; waited < seconds; waited++) {
+        do_call(query);
+        if (last_error == NULL && strstr(last, said) != NULL)
+            return;
+        g_usleep(G_USEC_PER_SEC);
+    }
+    wrong("after %u s: %s", seconds, last);
+}
+
+void
 do_post(const char *text)
 {
     g_autoptr(GDBusMessage) message = message_of(text);

@@ -16,6 +16,7 @@
  *   ok [REGEX]              the last call was answered, and its text matches
  *   error CODE [REGEX]      the last call failed with org.vmferry.Error.CODE, or org.… in full; a REGEX too
  *   keep NAME REGEX         the first group in the last answer
+ *   until SECONDS STATE     Query says STATE of $migration by then
  *   await METHOD            the next call, as destination, is METHOD; it can be answered
  *   tell-facts FACTS        answer GatherFacts with them from now on
  *   answer (…) | fail CODE TEXT
@@ -42,8 +43,6 @@
 #include <unistd.h>
 
 #define PATIENCE "20"
-#define LIFE_S   100
-
 HostilePeer hostile = {.plain = -1};
 
 static GHashTable *names;
@@ -174,6 +173,7 @@ static const struct {
     {"ok", do_ok},
     {"error", do_error},
     {"keep", do_keep},
+    {"until", do_until},
     {"await", do_await},
     {"answer", do_answer},
     {"fail", do_fail},
@@ -262,7 +262,7 @@ main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     g_autofree gchar *script = NULL;
     setlinebuf(stdout);
-    alarm(LIFE_S); /* nothing that it waits for may keep the test */
+    alarm(HOSTILE_LIFE_S);
     if (argc < 2 || !g_file_get_contents(argv[1], &script, NULL, &error)) {
         fprintf(stderr, "usage: hostile-peer SCRIPT [NAME=VALUE | NAME@FILE]...\n");
         return 2;

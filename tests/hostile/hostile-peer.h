@@ -7,7 +7,8 @@
 
 /* The parts of hostile-peer; its commands are told in hostile-peer.c. */
 
-#define BLOCK ((gsize)1024 * 1024)
+#define BLOCK          ((gsize)1024 * 1024)
+#define HOSTILE_LIFE_S 100 /* nothing that it waits for may keep the test */
 
 /** What all commands speak through */
 typedef struct {
@@ -34,6 +35,7 @@ void set(const char *name, gchar *taken);
 guint patience(const char *word);
 
 /* hostile-channel.c: TCP, the control channel, memory streams */
+void do_until(const char *text);
 void do_connect(const char *rest);
 void do_listen(const char *rest);
 void do_take(const char *rest);

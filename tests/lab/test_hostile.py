@@ -169,7 +169,7 @@ def put(host, script, names):
     return [INSIDE, "/tmp/hostile/script", *(f"{name}@/tmp/hostile/{name}" for name in names)]
 
 
-def run_source(hv2, script, names, timeout=90):
+def run_source(hv2, script, names, timeout=450):
     result = hv2.run(*put(hv2, script, names), check=False, timeout=timeout)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout

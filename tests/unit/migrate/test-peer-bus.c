@@ -421,13 +421,13 @@ typedef struct {
 } Flood;
 
 static const Flood floods[] = {
-    {"server-calls", TRUE, some_call, "calls on and on, and does not read the answers"},
-    {"server-calls-without-answer", TRUE, call_without_answer, "wants no answer to a call"},
-    {"server-signals", TRUE, some_signal, "has sent what is no call"},
-    {"server-answers", TRUE, some_answer, "has sent what is no call"},
-    {"client-calls", FALSE, some_call, "has sent what is no answer"},
-    {"client-calls-without-answer", FALSE, call_without_answer, "has sent what is no answer"},
-    {"client-signals", FALSE, some_signal, "has sent what is no answer"},
+    {"calls", TRUE, some_call, "calls on and on, and does not read the answers"},
+    {"calls-without-answer", TRUE, call_without_answer, "wants no answer to a call"},
+    {"signals", TRUE, some_signal, "has sent what is no call"},
+    {"answers", TRUE, some_answer, "has sent what is no call"},
+    {"calls", FALSE, some_call, "has sent what is no answer"},
+    {"calls-without-answer", FALSE, call_without_answer, "has sent what is no answer"},
+    {"signals", FALSE, some_signal, "has sent what is no answer"},
 };
 
 static void
