@@ -223,6 +223,38 @@ test_control_characters(void)
     g_assert_null(strpbrk(text, "\x1b\r"));
 }
 
+/* The host that a VM comes to judges some checks by its own file, and only those. */
+static void
+test_arrival(void)
+{
+    g_autoptr(VmfFactCase) facts = case_good();
+    static const struct {
+        const char *policy, *blocks;
+    } files[] = {
+        {"", NULL},
+        {"[networks]\nallow=other\n", "HOST-330"},
+        {"[networks]\nallow=other\n[checks]\nHOST-330=warn\n", NULL},
+        {"[limits]\nmemory-reserve-mib=1048576\n", "HOST-320"},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autoptr(VmfLocalPolicy) policy = case_policy(files[i].policy);
+        g_autoptr(VmfReport)
+            report = vmf_judge_arrival(policy, &facts->vm, &facts->destination.host);
+        const VmfFinding *blocker = vmf_report_blocker(report);
+        g_assert_cmpstr(blocker ? blocker->id : NULL, ==, files[i].blocks);
+        for (guint k = 0; k < report->findings->len; k++) {
+            const VmfFinding *finding = report->findings->pdata[k];
+            static const char *const own[] = {"SMB-150", "HOST-320", "HOST-330", "HOST-350", NULL};
+            g_assert_true(g_strv_contains(own, finding->id));
+        }
+    }
+    static const char careless_text[] = "[vmferry]\ngroup=g\n[shares]\nallow=//fs1.lab.test/vms\n";
+    g_autoptr(VmfLocalPolicy)
+        careless = vmf_local_policy_parse(careless_text, strlen(careless_text), "test", NULL);
+    g_autoptr(VmfReport) report = vmf_judge_arrival(careless, &facts->vm, &facts->destination.host);
+    g_assert_cmpstr(vmf_report_blocker(report)->id, ==, "SMB-150");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -241,5 +273,6 @@ main(int argc, char **argv)
     g_test_add_func("/judge/no-facts/nothing-passes", test_no_facts);
     g_test_add_func("/judge/definition/alone", test_definition);
     g_test_add_func("/judge/control-characters/harmless", test_control_characters);
+    g_test_add_func("/judge/arrival/own-checks", test_arrival);
     return g_test_run();
 }
