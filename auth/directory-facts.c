@@ -21,8 +21,9 @@ number_of(const VmfLdapEntry *entry, const char *attribute)
 }
 
 /* The SIDs of an attribute with many; FALSE: one of them is none. */
-static gboolean
-take_sids(const VmfLdapEntry *entry, const char *attribute, gchar ***member, GError **error)
+gboolean
+vmf_directory_take_sids(const VmfLdapEntry *entry, const char *attribute, gchar ***member,
+                        GError **error)
 {
     GPtrArray *values = vmf_ldap_entry_values(entry, attribute);
     g_autoptr(GPtrArray) sids = g_ptr_array_new_with_free_func(g_free);
@@ -41,8 +42,9 @@ take_sids(const VmfLdapEntry *entry, const char *attribute, gchar ***member, GEr
     return TRUE;
 }
 
-static gboolean
-take_account(const VmfLdapEntry *entry, VmfFactComputer *facts, guint *kvno, GError **error)
+gboolean
+vmf_directory_take_account(const VmfLdapEntry *entry, VmfFactComputer *facts, guint *kvno,
+                           GError **error)
 {
     GPtrArray *sids = vmf_ldap_entry_values(entry, "objectSid");
     g_autofree gchar *sid = sids != NULL && sids->len == 1 ? vmf_directory_sid(sids->pdata[0])
@@ -65,7 +67,7 @@ take_account(const VmfLdapEntry *entry, VmfFactComputer *facts, guint *kvno, GEr
     facts->primary_rid = number_of(entry, "primaryGroupID");
     if (kvno != NULL)
         *kvno = number_of(entry, "msDS-KeyVersionNumber");
-    return take_sids(entry, "sIDHistory", &facts->sid_history, error);
+    return vmf_directory_take_sids(entry, "sIDHistory", &facts->sid_history, error);
 }
 
 /* tokenGroups is computed for a base search only. */
@@ -78,7 +80,7 @@ take_groups(VmfDirectory *directory, const char *dn, VmfFactComputer *facts, GEr
     if (entries == NULL)
         return FALSE;
     if (entries->len == 1 && vmf_ldap_entry_values(entries->pdata[0], "tokenGroups") != NULL)
-        return take_sids(entries->pdata[0], "tokenGroups", &facts->group_sids, error);
+        return vmf_directory_take_sids(entries->pdata[0], "tokenGroups", &facts->group_sids, error);
     g_set_error(error, VMF_ERROR, VMF_ERROR_DENIED,
                 "the directory does not show '%s' the groups of '%s' (tokenGroups); add the hosts "
                 "to the group 'Windows Authorization Access Group'",
@@ -107,7 +109,7 @@ computer_locked(VmfDirectory *directory, const char *name, VmfFactComputer *fact
     if (entries->len == 0)
         return TRUE;
     const VmfLdapEntry *first = entries->pdata[0];
-    return take_account(first, facts, kvno, error) &&
+    return vmf_directory_take_account(first, facts, kvno, error) &&
            take_groups(directory, first->dn, facts, error);
 }
 

@@ -80,8 +80,8 @@ vmf_directory_expiry(const char *account_expires)
     return when == 0 || when == G_MAXINT64 ? 0 : MAX(when / units - to_1970, 1);
 }
 
-static VmfComputer *
-read_computer(const VmfLdapEntry *entry, GError **error)
+VmfComputer *
+vmf_directory_read_computer(const VmfLdapEntry *entry, GError **error)
 {
     g_autoptr(VmfComputer) computer = g_new0(VmfComputer, 1);
     const char *account = vmf_ldap_entry_text(entry, "sAMAccountName");
@@ -182,7 +182,7 @@ computer_locked(VmfDirectory *directory, const char *name, GError **error)
                         directory->me->realm, name, found[0]->dn, found[1]->dn);
         return NULL;
     }
-    g_autoptr(VmfComputer) computer = read_computer(entries->pdata[0], error);
+    g_autoptr(VmfComputer) computer = vmf_directory_read_computer(entries->pdata[0], error);
     if (computer == NULL || !add_token_groups(directory, computer, error))
         return NULL;
     return g_steal_pointer(&computer);
@@ -319,7 +319,7 @@ group_computers_locked(VmfDirectory *directory, const char *group_sid, GError **
     g_autoptr(GPtrArray)
         computers = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_computer_free);
     for (guint i = 0; i < entries->len; i++) {
-        VmfComputer *computer = read_computer(entries->pdata[i], error);
+        VmfComputer *computer = vmf_directory_read_computer(entries->pdata[i], error);
         if (computer == NULL)
             return NULL;
         g_ptr_array_add(computers, computer);

@@ -2,6 +2,7 @@
 #include "auth/ldap-session.h"
 
 #include "src/base/error.h"
+#include "src/base/text.h"
 
 #include <gio/gio.h>
 #include <gssapi/gssapi_krb5.h>
@@ -14,6 +15,7 @@
 #define PAGE_ENTRIES 500
 #define TIMEOUT_S    5
 #define MIN_SSF      128
+#define DETAIL_BYTES 1000
 
 struct _VmfLdapSession {
     VmfHostIdentity *me;
@@ -23,13 +25,44 @@ struct _VmfLdapSession {
     gchar *naming_context;
 };
 
-static void
-entry_free(VmfLdapEntry *entry)
+/* ---- entries ---- */
+
+VmfLdapEntry *
+vmf_ldap_entry_new(const char *dn)
+{
+    VmfLdapEntry *entry = g_new0(VmfLdapEntry, 1);
+    entry->dn = g_utf8_make_valid(dn, -1);
+    entry->attributes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                              (GDestroyNotify)g_ptr_array_unref);
+    return entry;
+}
+
+void
+vmf_ldap_entry_free(VmfLdapEntry *entry)
 {
     g_free(entry->dn);
     g_hash_table_unref(entry->attributes);
     g_free(entry);
 }
+
+/* With one NUL more than the value has, so that it can be used as text. */
+void
+vmf_ldap_entry_add(VmfLdapEntry *entry, const char *attribute, gconstpointer value, gsize size)
+{
+    g_autofree gchar *lower = g_ascii_strdown(attribute, -1);
+    GPtrArray *values = g_hash_table_lookup(entry->attributes, lower);
+    if (values == NULL) {
+        values = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+        g_hash_table_insert(entry->attributes, g_steal_pointer(&lower), values);
+    }
+    gchar *copy = g_malloc(size + 1);
+    if (size > 0)
+        memcpy(copy, value, size);
+    copy[size] = '\0';
+    g_ptr_array_add(values, g_bytes_new_take(copy, size + 1));
+}
+
+/* ---- the session ---- */
 
 VmfLdapSession *
 vmf_ldap_session_new(const VmfHostIdentity *me, const char *ccache)
@@ -106,9 +139,9 @@ fail_ldap(GError **error, LDAP *ld, int rc, const char *server, const char *what
     char *detail = NULL;
     if (ld)
         ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &detail);
+    g_autofree gchar *told = vmf_text_tame(detail ? detail : "", DETAIL_BYTES);
     g_set_error(error, VMF_ERROR, code, "cannot %s the domain controller '%s': %s%s%s", what,
-                server, ldap_err2string(rc), detail && *detail ? ": " : "",
-                detail && *detail ? detail : "");
+                server, ldap_err2string(rc), told[0] ? ": " : "", told);
     ldap_memfree(detail);
     return dead;
 }
@@ -233,36 +266,18 @@ connect_any(VmfLdapSession *session, GError **error)
     return FALSE;
 }
 
-/* With one NUL more than the value has, so that it can be used as text. */
-static GBytes *
-copy_value(const struct berval *value)
-{
-    gchar *copy = g_malloc(value->bv_len + 1);
-    memcpy(copy, value->bv_val, value->bv_len);
-    copy[value->bv_len] = '\0';
-    return g_bytes_new_take(copy, value->bv_len + 1);
-}
-
 static VmfLdapEntry *
 copy_entry(LDAP *ld, LDAPMessage *message)
 {
-    VmfLdapEntry *entry = g_new0(VmfLdapEntry, 1);
     char *dn = ldap_get_dn(ld, message);
-    entry->dn = g_strdup(dn ? dn : "");
+    VmfLdapEntry *entry = vmf_ldap_entry_new(dn ? dn : "");
     ldap_memfree(dn);
-    entry->attributes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                              (GDestroyNotify)g_ptr_array_unref);
-
     BerElement *cursor = NULL;
     for (char *name = ldap_first_attribute(ld, message, &cursor); name;
          name = ldap_next_attribute(ld, message, cursor)) {
         struct berval **values = ldap_get_values_len(ld, message, name);
-        if (values && values[0]) {
-            GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
-            for (gsize i = 0; values[i]; i++)
-                g_ptr_array_add(list, copy_value(values[i]));
-            g_hash_table_replace(entry->attributes, g_ascii_strdown(name, -1), list);
-        }
+        for (gsize i = 0; values && values[i]; i++)
+            vmf_ldap_entry_add(entry, name, values[i]->bv_val, values[i]->bv_len);
         ldap_value_free_len(values);
         ldap_memfree(name);
     }
@@ -325,7 +340,8 @@ learn_naming_context(VmfLdapSession *session)
 {
     static const char *const wanted[] = {"defaultNamingContext", NULL};
     const VmfLdapQuery query = {"", FALSE, "(objectClass=*)", wanted};
-    g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
+    g_autoptr(GPtrArray)
+        entries = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_ldap_entry_free);
     int rc = ask_once(session->ld, "", &query, entries);
     if (rc != LDAP_SUCCESS)
         return rc;
@@ -342,7 +358,8 @@ learn_naming_context(VmfLdapSession *session)
 static GPtrArray *
 ask_here(VmfLdapSession *session, const VmfLdapQuery *query, gboolean *dead, GError **error)
 {
-    g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
+    g_autoptr(GPtrArray)
+        entries = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_ldap_entry_free);
     int rc = LDAP_SUCCESS;
     *dead = FALSE;
     if (query->base == NULL && session->naming_context == NULL)
@@ -409,7 +426,8 @@ ask_clock(LDAP *ld, const char *server, gint64 *ahead_ms, GError **error)
 {
     static const char *const wanted[] = {"currentTime", NULL};
     const VmfLdapQuery query = {"", FALSE, "(objectClass=*)", wanted};
-    g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
+    g_autoptr(GPtrArray)
+        entries = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_ldap_entry_free);
     gint64 before_ms = g_get_real_time() / 1000;
     int rc = ask_once(ld, "", &query, entries);
     gint64 after_ms = g_get_real_time() / 1000;

@@ -27,6 +27,15 @@ typedef struct {
     GHashTable *attributes;
 } VmfLdapEntry;
 
+/** vmf_ldap_entry_new() - without attributes; what is no UTF-8 in @dn is replaced */
+VmfLdapEntry *vmf_ldap_entry_new(const char *dn);
+void vmf_ldap_entry_free(VmfLdapEntry *entry);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfLdapEntry, vmf_ldap_entry_free)
+
+/** vmf_ldap_entry_add() - one value more of an attribute */
+void
+vmf_ldap_entry_add(VmfLdapEntry *entry, const char *attribute, gconstpointer value, gsize size);
+
 /**
  * VmfLdapQuery - a question
  * @base:       %NULL: the domain's naming context; "": the server's own entry

@@ -29,7 +29,9 @@ append_finding(GString *out, const VmfFinding *finding)
     g_autofree gchar *subject = vmf_finding_subject(finding);
     gboolean passes = finding->result == VMF_RESULT_PASS ||
                       finding->result == VMF_RESULT_NOT_APPLICABLE;
-    g_string_append_printf(out, "%-4.4s  %s  ", labels[finding->result], finding->id);
+    g_string_append_printf(out, "%-4.4s  ", labels[finding->result]);
+    append_safe(out, finding->id, "");
+    g_string_append(out, "  ");
     append_safe(out, subject, "");
     g_string_append(out, subject[0] == '\0' ? "" : passes ? ": " : "\n      ");
     append_safe(out, finding->message, "      ");
@@ -122,7 +124,8 @@ append_same(GString *out, const VmfReport *report, guint at)
         const VmfFinding *other = report->findings->pdata[i];
         if (!same_unknown(first, other) || strcmp(last, other->id) == 0)
             continue;
-        g_string_append_printf(ids, "%s%s", ids->len ? ", " : "", other->id);
+        g_string_append(ids, ids->len ? ", " : "");
+        append_safe(ids, other->id, "");
         last = other->id;
     }
     if (ids->len)
@@ -188,12 +191,14 @@ vmf_report_set_to_matrix(const VmfReportSet *set)
         const VmfReport *report = set->reports->pdata[i];
         const VmfFinding *blocker = vmf_report_blocker(report);
         g_autofree gchar *reason = blocker ? short_reason(blocker) : g_strdup("");
+        g_autoptr(GString) id = g_string_new(NULL);
+        append_safe(id, blocker ? blocker->id : "", "");
         guint status = vmf_report_status(report);
         append_row(out, report->to, width,
                    status == 0   ? "yes"
                    : status == 1 ? "no"
                                  : "unknown",
-                   blocker ? blocker->id : "", reason);
+                   id->str, reason);
     }
     return g_string_free(out, FALSE);
 }

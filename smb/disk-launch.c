@@ -3,6 +3,7 @@
 
 #include "smb/unprivileged.h"
 #include "src/base/error.h"
+#include "src/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -204,7 +205,7 @@ read_log_tail(const Start *start)
     if (!g_file_get_contents(path, &text, &length, NULL))
         return g_strdup("");
     g_autofree gchar *tail = g_strdup(length > LOG_TAIL ? text + length - LOG_TAIL : text);
-    return g_utf8_make_valid(g_strstrip(tail), -1);
+    return vmf_text_tame(g_strstrip(tail), LOG_TAIL);
 }
 
 /* The process that becomes a daemon ends once the daemon runs. */
@@ -251,7 +252,8 @@ judge_report(const Start *start, const char *report, GError **error)
         return TRUE;
     guint64 code = g_ascii_strtoull(report, &message, 10);
     if (message != report && *message == ' ' && code <= VMF_ERROR_INTERNAL) {
-        g_set_error_literal(error, VMF_ERROR, (int)code, message + 1);
+        g_autofree gchar *told = vmf_text_tame(message + 1, MAX_REPORT);
+        g_set_error_literal(error, VMF_ERROR, (int)code, told);
         return FALSE;
     }
     g_autofree gchar *tail = read_log_tail(start);

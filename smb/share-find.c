@@ -4,10 +4,15 @@
 #include "smb/probe-process.h"
 #include "smb/share-url.h"
 #include "src/base/error.h"
+#include "src/base/text.h"
 
 #include <string.h>
 
 #define SEARCH_MS 60000
+
+/* Of what others have made on the shares a message quotes so much. */
+#define TOLD_MAX   10
+#define TOLD_BYTES 400
 
 void
 vmf_found_vm_free(VmfFoundVm *found)
@@ -100,10 +105,14 @@ must_be_one(const VmfLocalPolicy *policy, const char *vm, const GPtrArray *all, 
     if (all->len == 1)
         return TRUE;
     g_autoptr(GString) list = g_string_new(NULL);
-    for (guint i = 0; i < all->len; i++) {
+    for (guint i = 0; i < MIN(all->len, TOLD_MAX); i++) {
         const VmfFoundVm *found = all->pdata[i];
-        g_string_append_printf(list, "%s%s (%s)", i ? ", " : "", found->folder, found->uuid);
+        g_string_append_printf(list, "%s%.*s (%.*s)", i ? ", " : "",
+                               vmf_text_head(found->folder, TOLD_BYTES), found->folder,
+                               vmf_text_head(found->uuid, TOLD_BYTES), found->uuid);
     }
+    if (all->len > TOLD_MAX)
+        g_string_append_printf(list, " and %u more", all->len - TOLD_MAX);
     if (all->len > 1) {
         g_set_error(
             error, VMF_ERROR, VMF_ERROR_CONFIG,
@@ -112,7 +121,8 @@ must_be_one(const VmfLocalPolicy *policy, const char *vm, const GPtrArray *all, 
             all->len, vm, list->str);
         return FALSE;
     }
-    g_autofree gchar *trouble = g_strjoinv("; ", troubles);
+    g_autofree gchar *joined = g_strjoinv("; ", troubles);
+    g_autofree gchar *trouble = vmf_text_tame(joined, TOLD_MAX * TOLD_BYTES);
     for (guint i = 0; i < policy->shares->len; i++) {
         const VmfShareRule *rule = policy->shares->pdata[i];
         g_string_append_printf(list, "%s//%s/%s", i ? ", " : "", rule->server, rule->share);
@@ -129,16 +139,9 @@ must_be_one(const VmfLocalPolicy *policy, const char *vm, const GPtrArray *all, 
 }
 
 VmfFoundVm *
-vmf_share_find_vm(const VmfShareProbe *probe, const VmfLocalPolicy *policy, const char *vm,
-                  GError **error)
+vmf_share_find_answer(const VmfLocalPolicy *policy, const char *vm, GVariant *answer,
+                      GError **error)
 {
-    g_autoptr(GVariant) request = make_request(policy, vm, error);
-    if (request == NULL)
-        return NULL;
-    VmfProbeCall call = {"find", request, VMF_FIND_ANSWER, VMF_FIND_ANSWER_MAX, SEARCH_MS};
-    g_autoptr(GVariant) answer = vmf_probe_process_run(probe, &call, error);
-    if (answer == NULL)
-        return NULL;
     g_autoptr(GVariant) list = g_variant_get_child_value(answer, 0);
     g_auto(GStrv) troubles = NULL;
     g_variant_get_child(answer, 1, "^as", &troubles);
@@ -154,4 +157,16 @@ vmf_share_find_vm(const VmfShareProbe *probe, const VmfLocalPolicy *policy, cons
     if (!must_be_one(policy, vm, all, troubles, error))
         return NULL;
     return g_ptr_array_steal_index(all, 0);
+}
+
+VmfFoundVm *
+vmf_share_find_vm(const VmfShareProbe *probe, const VmfLocalPolicy *policy, const char *vm,
+                  GError **error)
+{
+    g_autoptr(GVariant) request = make_request(policy, vm, error);
+    if (request == NULL)
+        return NULL;
+    VmfProbeCall call = {"find", request, VMF_FIND_ANSWER, VMF_FIND_ANSWER_MAX, SEARCH_MS};
+    g_autoptr(GVariant) answer = vmf_probe_process_run(probe, &call, error);
+    return answer ? vmf_share_find_answer(policy, vm, answer, error) : NULL;
 }

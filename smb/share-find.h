@@ -42,6 +42,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmfFoundVm, vmf_found_vm_free)
 VmfFoundVm *vmf_share_find_vm(const VmfShareProbe *probe, const VmfLocalPolicy *policy,
                               const char *vm, GError **error);
 
+/**
+ * vmf_share_find_answer() - what vmf_share_find_vm() makes of the process's answer. Pure
+ * @answer: VMF_FIND_ANSWER: its texts are those of whoever may write to a share
+ */
+VmfFoundVm *vmf_share_find_answer(const VmfLocalPolicy *policy, const char *vm, GVariant *answer,
+                                  GError **error);
+
 /* Between vmferryd and the process. */
 #define VMF_FIND_REQUEST "(sas)" /* name or UUID, "": any; where to begin */
 #define VMF_FIND_ANSWER                                                                            \

@@ -11,6 +11,7 @@
 #include "smb/disk-ledger.h"
 #include "smb/share-url.h"
 #include "src/base/error.h"
+#include "src/base/text.h"
 #include "src/vm/domain-edit.h"
 
 /* The last holder's handle may still be on its way out: a stopped VM is closed in milliseconds. */
@@ -151,22 +152,42 @@ vmf_vm_disks_to_text(const VmfDomainDisk *const *disks, guint n_disks)
     return g_string_free(text, FALSE);
 }
 
-static GPtrArray *
-disks_from_text(const char *text)
+/* Only a whole line counts: what was cut off might have been more of a URL, or another disk. */
+static VmfDomainDisk *
+disk_from_line(const char *line)
 {
-    GPtrArray *disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_domain_disk_free);
+    g_auto(GStrv) words = g_strsplit(line, " ", 3);
+    if (g_strv_length(words) != 3 || !words[0][0] || !words[1][0] || !words[2][0])
+        return NULL;
+    VmfDomainDisk *disk = g_new0(VmfDomainDisk, 1);
+    disk->target = g_strdup(words[0]);
+    disk->format = g_strdup(words[1]);
+    disk->url = g_strdup(words[2]);
+    return disk;
+}
+
+GPtrArray *
+vmf_vm_disks_from_text(const char *text, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray)
+        disks = g_ptr_array_new_with_free_func((GDestroyNotify)vmf_domain_disk_free);
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (guint i = 0; lines[i] && lines[i][0]; i++) {
-        g_auto(GStrv) words = g_strsplit(lines[i], " ", 3);
-        if (g_strv_length(words) != 3)
-            continue;
-        VmfDomainDisk *disk = g_new0(VmfDomainDisk, 1);
-        disk->target = g_strdup(words[0]);
-        disk->format = g_strdup(words[1]);
-        disk->url = g_strdup(words[2]);
-        g_ptr_array_add(disks, disk);
+    for (guint i = 0; lines[i]; i++) {
+        gboolean last = lines[i + 1] == NULL; /* behind the last line feed: nothing */
+        VmfDomainDisk *disk = last ? NULL : disk_from_line(lines[i]);
+        if (disk) {
+            g_ptr_array_add(disks, disk);
+        } else if (!last || lines[i][0]) {
+            g_autofree gchar *tame = vmf_text_tame(lines[i], 200);
+            g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
+                        "what this host noted of the disks of '%s' is damaged: line %u, '%s', is "
+                        "not a whole 'DEVICE FORMAT URL'; nothing was opened; see which host its "
+                        "owner record names, and take it there: vmferry recover %s",
+                        name, i + 1, tame, name);
+            return NULL;
+        }
     }
-    return disks;
+    return g_steal_pointer(&disks);
 }
 
 static GPtrArray *
@@ -183,7 +204,7 @@ vmf_vm_disks_find(const VmfContext *context, const char *uuid, const char *name,
     VmfDiskClient *running = vmf_disk_client_connect(context->run_dir, uuid, NULL);
     if (running)
         return running;
-    g_autoptr(GPtrArray) disks = text ? disks_from_text(text)
+    g_autoptr(GPtrArray) disks = text ? vmf_vm_disks_from_text(text, name, error)
                                       : disks_from_libvirt(context, uuid, error);
     if (disks == NULL)
         return NULL;

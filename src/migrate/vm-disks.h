@@ -62,13 +62,23 @@ gboolean vmf_vm_disks_stop(const VmfContext *context, const char *uuid, GError *
 gchar *vmf_vm_disks_to_text(const VmfDomainDisk *const *disks, guint n_disks);
 
 /**
+ * vmf_vm_disks_from_text() - the reverse
+ * @name: the VM's, for the message
+ *
+ * Returns: (transfer full) (element-type VmfDomainDisk): VMF_ERROR_PROTOCOL, with the line: it is not
+ *   what vmf_vm_disks_to_text() writes, or was cut within a line
+ */
+GPtrArray *vmf_vm_disks_from_text(const char *text, const char *name, GError **error);
+
+/**
  * vmf_vm_disks_find() - the disk process of a VM whose move was interrupted
  *
  * The running one; else a new one, to ask the owner record through. It takes up the disks only if
  * the one before it was killed with an open gate and the record still names this host and epoch.
  * @text: of vmf_vm_disks_to_text(); NULL: libvirt is asked for the definition
  *
- * Returns: (transfer full); VMF_ERROR_CONFIG: nothing on this host knows its disks (any more)
+ * Returns: (transfer full); VMF_ERROR_CONFIG: nothing on this host knows its disks (any more);
+ *   VMF_ERROR_PROTOCOL: @text is damaged
  */
 VmfDiskClient *vmf_vm_disks_find(const VmfContext *context, const char *uuid, const char *name,
                                  const char *text, GError **error);
