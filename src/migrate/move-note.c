@@ -45,17 +45,23 @@ read_note(const char *path, GError **error)
 {
     g_autoptr(GKeyFile) note = g_key_file_new();
     g_autoptr(VmfJournalEntry) entry = g_new0(VmfJournalEntry, 1);
-    if (!g_key_file_load_from_file(note, path, G_KEY_FILE_NONE, error))
+    g_autofree gchar *text = NULL;
+    g_autoptr(GError) no_epoch = NULL;
+    gsize size;
+    if (!g_file_get_contents(path, &text, &size, error) ||
+        !g_key_file_load_from_data(note, text, size, G_KEY_FILE_NONE, error))
         return NULL;
     g_autofree gchar *state = g_key_file_get_string(note, GROUP, "state", NULL);
     entry->migration = g_key_file_get_string(note, GROUP, "migration", NULL);
     entry->vm_uuid = g_key_file_get_string(note, GROUP, "vm-uuid", NULL);
     entry->vm_name = g_key_file_get_string(note, GROUP, "vm-name", NULL);
     entry->peer = g_key_file_get_string(note, GROUP, "peer", NULL);
-    entry->epoch = g_key_file_get_uint64(note, GROUP, "epoch", NULL);
+    entry->epoch = g_key_file_get_uint64(note, GROUP, "epoch", &no_epoch);
     entry->disks = g_key_file_get_string(note, GROUP, "disks", NULL);
-    if (entry->migration && entry->vm_uuid && g_uuid_string_is_valid(entry->vm_uuid) &&
-        entry->vm_name && entry->peer && state && vmf_state_from_name(state, &entry->state)) {
+    /* a last line without its end may be a part of one */
+    if (size > 0 && text[size - 1] == '\n' && no_epoch == NULL && entry->migration &&
+        entry->vm_uuid && g_uuid_string_is_valid(entry->vm_uuid) && entry->vm_name && entry->peer &&
+        state && vmf_state_from_name(state, &entry->state)) {
         entry->role = vmf_state_role(entry->state);
         return g_steal_pointer(&entry);
     }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* A folder for a target whose code reads files; it goes when the process ends. */
 
@@ -36,16 +38,18 @@ fuzz_folder(void)
     return fuzz_folder_path;
 }
 
-/* Its one file, with this content. Returns: its path, which stays the same. */
+/*
+ * Its one file, with this content and no other: g_file_set_contents_full() without a flag leaves what a
+ * longer one before had behind it. Returns: its path, which stays the same.
+ */
 static inline const char *
 fuzz_file(const char *name, const guint8 *data, gsize size)
 {
     static gchar *path;
-    g_autoptr(GError) error = NULL;
     if (path == NULL)
         path = g_build_filename(fuzz_folder(), name, NULL);
-    g_file_set_contents_full(path, (const char *)data, (gssize)size, G_FILE_SET_CONTENTS_NONE, 0600,
-                             &error);
-    g_assert_no_error(error);
+    int fd = g_open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    g_assert_true(fd >= 0 && write(fd, data, size) == (gssize)size);
+    close(fd);
     return path;
 }

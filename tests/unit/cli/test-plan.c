@@ -3,6 +3,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "src/base/error.h"
 #include "tests/unit/policy/case.h"
@@ -131,6 +132,31 @@ test_not_one_object(Fixture *fixture, gconstpointer data)
     }
 }
 
+/* Of empty facts, which are all there and short. */
+static void
+test_every_truncation(Fixture *fixture, gconstpointer data)
+{
+    g_autofree gchar *good = NULL;
+    gsize size;
+    g_autoptr(VmfFactCase) facts = vmf_fact_case_new();
+    g_autoptr(VmfReportSet) set = vmf_report_set_new();
+    g_ptr_array_add(set->reports, vmf_report_new());
+    g_autoptr(GVariant) dict = g_variant_ref_sink(vmf_fact_case_to_variant(facts));
+    g_assert_true(vmf_cli_plan_write(fixture->path, set, dict, NULL));
+    g_assert_true(g_file_get_contents(fixture->path, &good, &size, NULL));
+    size = strlen(g_strchomp(good)); /* behind it, nothing is missing */
+    for (gsize cut = size + 1; cut-- > 0;) {
+        g_autoptr(GError) error = NULL;
+        g_assert_cmpint(truncate(fixture->path, (off_t)cut), ==, 0);
+        g_autoptr(GVariant) read = vmf_cli_plan_read(fixture->path, NULL, NULL, &error);
+        g_assert_true((read != NULL) == (cut == size));
+        if (read == NULL)
+            g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
+        else
+            g_assert_true(g_variant_equal(read, dict));
+    }
+}
+
 static void
 test_missing(Fixture *fixture, gconstpointer data)
 {
@@ -146,6 +172,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/plan/written/read-again", Fixture, NULL, set_up, test_round_trip, tear_down);
     g_test_add("/plan/changed/refused", Fixture, NULL, set_up, test_refused, tear_down);
+    g_test_add("/plan/every-truncation/refused", Fixture, NULL, set_up, test_every_truncation,
+               tear_down);
     g_test_add("/plan/not-one-object/refused", Fixture, NULL, set_up, test_not_one_object,
                tear_down);
     g_test_add("/plan/missing/says-which", Fixture, NULL, set_up, test_missing, tear_down);

@@ -2,8 +2,12 @@
 #include "src/migrate/move-note.h"
 
 #include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "src/base/error.h"
 #include "src/migrate/recover.h"
+#include "src/migrate/vm-disks.h"
 
 #define UUID "9f0f2cba-6dd5-4f1e-a1c9-5b8a2f0a1111"
 
@@ -134,6 +138,61 @@ test_nonsense(Fixture *f, gconstpointer data)
     }
 }
 
+/* A part of a note is none: what is read of it is what was written. */
+static void
+test_every_truncation(Fixture *f, gconstpointer data)
+{
+    g_autofree gchar *path = g_build_filename(f->folder, UUID ".move", NULL), *whole = NULL;
+    gsize size;
+    g_assert_true(vmf_move_note_write(&f->context, &move, NULL));
+    g_assert_true(g_file_get_contents(path, &whole, &size, NULL));
+    for (gsize cut = size + 1; cut-- > 0;) {
+        g_assert_cmpint(truncate(path, (off_t)cut), ==, 0);
+        g_autoptr(GPtrArray) list = vmf_move_note_list(&f->context);
+        VmfJournalEntry *entry = list->len ? list->pdata[0] : NULL;
+        g_assert_true(entry != NULL || cut < size);
+        if (entry && cut < size) { /* its last line is not there */
+            g_assert_null(entry->disks);
+            entry->disks = g_strdup(move.disks);
+        }
+        if (entry)
+            assert_is_move(entry);
+    }
+}
+
+static void
+check_disks(const char *text, gsize size, const char *again)
+{
+    g_autofree gchar *exact = g_strndup(text, size);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) disks = vmf_vm_disks_from_text(exact, "demo", &error);
+    g_assert_true((disks == NULL) == (again == NULL));
+    if (disks == NULL) {
+        g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
+        g_assert_nonnull(strstr(error->message, "vmferry recover demo"));
+        return;
+    }
+    g_autofree gchar *said = vmf_vm_disks_to_text((const VmfDomainDisk *const *)disks->pdata,
+                                                  disks->len);
+    g_assert_cmpstr(said, ==, again);
+}
+
+/* Whole lines are disks; that one is missing, the owner record's digest of them says. */
+static void
+test_disks(void)
+{
+    static const char *const bad[] = {"vda raw\n", "\nvda raw smb://a/b\n", "vda  smb://a/b\n",
+                                      "vda raw smb://a/b\n\n", "vda raw smb://a/b\n\nvdb raw u\n"};
+    gsize first = strcspn(move.disks, "\n") + 1;
+    for (gsize cut = 0; cut <= strlen(move.disks); cut++) {
+        g_autofree gchar *part = g_strndup(move.disks, cut);
+        gboolean whole = cut == 0 || cut == first || cut == strlen(move.disks);
+        check_disks(move.disks, cut, whole ? part : NULL);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++)
+        check_disks(bad[i], strlen(bad[i]), NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -144,5 +203,7 @@ main(int argc, char **argv)
     ADD("/move-note/journal-lost/move-restored", test_lost_journal);
     ADD("/move-note/journal-older/completed", test_older_journal);
     ADD("/move-note/nonsense/left-out", test_nonsense);
+    ADD("/move-note/every-truncation/left-out", test_every_truncation);
+    g_test_add_func("/move-note/disks/whole-lines-or-refused", test_disks);
     return g_test_run();
 }

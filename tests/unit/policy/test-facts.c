@@ -233,6 +233,26 @@ test_limits(void)
     g_assert_nonnull(strstr(error->message, "'keytab.keys' has more than 20000 elements"));
 }
 
+/* A GVariant that is cut has other values where it has none: it is as strict with those. */
+static void
+test_every_truncation(void)
+{
+    g_autoptr(VmfFactCase) facts = full_case();
+    g_autoptr(GVariant) dict = g_variant_ref_sink(vmf_fact_case_to_variant(facts));
+    gsize size = g_variant_get_size(dict);
+    for (gsize cut = 0; cut <= size; cut++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GBytes) part = g_bytes_new(g_variant_get_data(dict), cut);
+        g_autoptr(GVariant) read = g_variant_ref_sink(
+            g_variant_new_from_bytes(G_VARIANT_TYPE_VARDICT, part, FALSE));
+        g_autoptr(VmfFactCase) back = vmf_fact_case_from_variant(read, &error);
+        g_assert_true((back == NULL) == (error != NULL));
+        g_assert_true((back != NULL) == (cut == size));
+        if (error)
+            g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
+    }
+}
+
 static void
 test_not_utf8(void)
 {
@@ -274,6 +294,7 @@ main(int argc, char **argv)
     g_test_add_func("/facts/bad-dictionaries/refused-by-name", test_refused);
     g_test_add_func("/facts/bad-element/path-with-index", test_path_in_lists);
     g_test_add_func("/facts/limits/refused", test_limits);
+    g_test_add_func("/facts/every-truncation/refused", test_every_truncation);
     g_test_add_func("/facts/not-utf8/made-valid", test_not_utf8);
     g_test_add_func("/facts/differences/by-path", test_differences);
     return g_test_run();

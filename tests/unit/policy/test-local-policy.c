@@ -181,6 +181,30 @@ test_refused(void)
     }
 }
 
+/* Of a line that is not whole, the value may be another one, but it is one; the rest is as it was. */
+static void
+test_every_truncation(void)
+{
+    g_autofree gchar *path = g_test_build_filename(G_TEST_DIST, "examples", "vmferry.conf", NULL);
+    g_autofree gchar *text = NULL;
+    gsize size;
+    g_assert_true(g_file_get_contents(path, &text, &size, NULL));
+    for (gsize cut = 0; cut <= size; cut++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree gchar *exact = cut ? g_memdup2(text, cut) : NULL;
+        g_autoptr(VmfLocalPolicy) policy = vmf_local_policy_parse(exact, cut, "cut.conf", &error);
+        g_assert_true((policy == NULL) == (error != NULL));
+        if (policy == NULL) {
+            g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
+            continue;
+        }
+        g_assert_true(policy->group && policy->group[0] &&
+                      g_str_has_prefix("VM Hosts", policy->group));
+        g_assert_cmpuint(policy->port, >, 0);
+        g_assert_cmpuint(policy->shares->len, <=, 1);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -192,5 +216,6 @@ main(int argc, char **argv)
     g_test_add_func("/local-policy/share-terms/read", test_share_terms);
     g_test_add_func("/local-policy/checks/weighed", test_weigh);
     g_test_add_func("/local-policy/bad-files/refused-by-name", test_refused);
+    g_test_add_func("/local-policy/every-truncation/consistent", test_every_truncation);
     return g_test_run();
 }

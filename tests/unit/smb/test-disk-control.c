@@ -435,6 +435,80 @@ quiet(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
                : G_LOG_WRITER_HANDLED;
 }
 
+/* ---- the dictionaries, cut ---- */
+
+typedef gboolean (*ReadDict)(GVariant *facts, GError **error);
+
+static gboolean
+read_state(GVariant *facts, GError **error)
+{
+    g_autoptr(VmfDiskState) state = vmf_disk_wire_to_state(facts, error);
+    g_assert_true(state == NULL || state->trouble != NULL);
+    return state != NULL;
+}
+
+static gboolean
+read_record(GVariant *facts, GError **error)
+{
+    VmfOwnerRecord record = {0};
+    gboolean present = FALSE;
+    gboolean ok = vmf_disk_wire_to_record(facts, &present, &record, error);
+    g_assert_true(!ok || !present || record.epoch == 7);
+    return ok;
+}
+
+static gboolean
+read_next(GVariant *facts, GError **error)
+{
+    VmfOwnerNext next = {0};
+    gboolean given = FALSE;
+    gboolean ok = vmf_disk_wire_to_next(facts, &given, &next, error);
+    g_assert_true(!ok || !given || (next.epoch == 7 && next.state == VMF_OWNER_RUNNING));
+    return ok;
+}
+
+static gboolean
+read_expected(GVariant *facts, GError **error)
+{
+    VmfOwnerExpect expected = {0};
+    gboolean ok = vmf_disk_wire_to_expected(facts, &expected, error);
+    g_assert_true(!ok || expected.epoch == 7);
+    return ok;
+}
+
+static void
+cut_everywhere(GVariant *floating, ReadDict read)
+{
+    g_autoptr(GVariant) whole = g_variant_ref_sink(floating);
+    gsize size = g_variant_get_size(whole);
+    for (gsize cut = 0; cut <= size; cut++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GBytes) part = g_bytes_new(g_variant_get_data(whole), cut);
+        g_autoptr(GVariant) facts = g_variant_ref_sink(
+            g_variant_new_from_bytes(G_VARIANT_TYPE_VARDICT, part, FALSE));
+        gboolean ok = read(facts, &error);
+        g_assert_true(ok == (error == NULL));
+        g_assert_true(ok || cut < size);
+    }
+}
+
+static void
+test_every_truncation(void)
+{
+    const VmfOwnerExpect expected = {SID, 7};
+    const VmfOwnerNext next = {
+        .epoch = 7, .state = VMF_OWNER_RUNNING, .migration_id = VM, .reason = "moved"};
+    VmfOwnerRecord record = {.epoch = 7, .sequence = 3, .state = VMF_OWNER_RUNNING};
+    VmfDiskFact disk = {(gchar *)"vda", (gchar *)"smb://fs1/vms/web1/vda.raw", 65536};
+    const VmfDiskState state = {.epoch = 7, .trouble = (gchar *)"", .disks = &disk, .n_disks = 1};
+    g_strlcpy(record.vm_uuid, VM, sizeof record.vm_uuid);
+    g_strlcpy(record.owner_sid, SID, sizeof record.owner_sid);
+    cut_everywhere(vmf_disk_wire_from_state(&state), read_state);
+    cut_everywhere(vmf_disk_wire_from_record(&record, TRUE), read_record);
+    cut_everywhere(vmf_disk_wire_from_next(&next), read_next);
+    cut_everywhere(vmf_disk_wire_from_expected(&expected), read_expected);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -451,5 +525,6 @@ main(int argc, char **argv)
     g_test_add_func("/disk-control/line/hostile", test_line_hostile);
     g_test_add_func("/disk-control/line/lost", test_line_lost);
     g_test_add_func("/disk-control/claims/one-wins", test_racing_claims);
+    g_test_add_func("/disk-control/wire/every-truncation", test_every_truncation);
     return g_test_run();
 }

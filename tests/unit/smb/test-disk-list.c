@@ -87,6 +87,27 @@ test_spec(void)
 }
 
 static void
+test_every_truncation(void)
+{
+    static const char text[] = "vda:qcow2:smb://fs1.lab.test/vms/web1/a%20b.qcow2";
+    for (gsize cut = 0; cut < sizeof text; cut++) {
+        VmfDiskSpec parsed = {0};
+        g_autoptr(GError) error = NULL;
+        g_autofree gchar *exact = g_strndup(text, cut);
+        if (!vmf_disk_spec_parse(exact, &parsed, &error)) {
+            g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
+            continue;
+        }
+        g_autoptr(VmfDiskList) list = vmf_disk_list_new(VM, &parsed, 1, &error);
+        g_assert_true((list == NULL) == (error != NULL));
+        g_assert_true(list == NULL || (list->entries[0].format == VMF_DISK_QCOW2 &&
+                                       g_str_has_prefix(text + 10, list->entries[0].url->url)));
+        g_assert_true(list != NULL || cut < sizeof text - 1);
+        vmf_disk_spec_clear(&parsed);
+    }
+}
+
+static void
 test_rotation(void)
 {
     const gint64 hour = 3600, start = 1700000000;
@@ -109,6 +130,7 @@ main(int argc, char **argv)
     g_test_add_func("/disk-list/any-order/sorted", test_sorted);
     g_test_add_func("/disk-list/bad/refused", test_refused);
     g_test_add_func("/disk-list/spec/three-parts", test_spec);
+    g_test_add_func("/disk-list/every-truncation/refused-or-a-shorter-url", test_every_truncation);
     g_test_add_func("/ticket/rotation/in-time", test_rotation);
     return g_test_run();
 }

@@ -288,6 +288,34 @@ test_ledger_file(void)
     g_assert_cmpint(g_rmdir(folder), ==, 0);
 }
 
+/* A part of a ledger is taken for one that tells nothing: then everything may have been under way. */
+static void
+test_ledger_cut(void)
+{
+    static const char boot[] = "11111111-2222-4333-8444-555555555555";
+    g_autofree gchar *folder = g_dir_make_tmp("vmferry-ledger-XXXXXX", NULL);
+    g_autofree gchar *path = g_build_filename(folder, "ledger", NULL), *whole = NULL;
+    gsize size;
+    VmfDiskLedger *ledger = vmf_disk_ledger_map(folder, boot, NULL);
+    ledger->epoch = 7;
+    ledger->written = 1;
+    vmf_disk_ledger_unmap(ledger);
+    g_assert_false(vmf_disk_ledger_tells_open_write(folder));
+    g_assert_true(g_file_get_contents(path, &whole, &size, NULL));
+    for (gsize cut = 0; cut <= size; cut++) {
+        g_unlink(path);
+        g_assert_true(g_file_set_contents(path, whole, (gssize)cut, NULL));
+        g_assert_true(vmf_disk_ledger_tells_open_write(folder) == (cut < size));
+        ledger = vmf_disk_ledger_map(folder, boot, NULL);
+        g_assert_true((ledger->epoch == 7 && ledger->written == 1) ||
+                      (ledger->epoch == 0 && ledger->written == 0));
+        g_assert_true(cut < size || ledger->epoch == 7);
+        vmf_disk_ledger_unmap(ledger);
+    }
+    g_unlink(path);
+    g_rmdir(folder);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -303,5 +331,6 @@ main(int argc, char **argv)
     g_test_add_func("/disk-set/resume/lingering-handles", test_lingering_handles);
     g_test_add_func("/disk-set/resume/nothing-to-take-up", test_nothing_to_take_up);
     g_test_add_func("/disk-ledger/file", test_ledger_file);
+    g_test_add_func("/disk-set/resume/ledger-every-truncation", test_ledger_cut);
     return g_test_run();
 }

@@ -179,6 +179,45 @@ test_bad_record(Fixture *f, gconstpointer unused)
     g_assert_cmpstr(found->problem, !=, "");
 }
 
+/* As vmf_probe_read() reads them: of its form or not at all, and then consistent. */
+static void
+test_every_truncation(Fixture *f, gconstpointer unused)
+{
+    add(f, "smb://fs1.lab.test/vms/web1", WEB1, "<domain><name>web1</name></domain>");
+    add(f, "smb://fs1.lab.test/vms/web2", WEB2, "<domain><name>web2</name></domain>");
+    g_variant_builder_add(&f->troubles, "s", "smb://fs2.lab.test/more: Connection refused");
+    g_autoptr(GVariant)
+        answer = g_variant_ref_sink(g_variant_new("(a(sssays)as)", &f->found, &f->troubles));
+    gsize size = g_variant_get_size(answer);
+    for (gsize cut = 0; cut <= size; cut++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GBytes) part = g_bytes_new(g_variant_get_data(answer), cut);
+        g_autoptr(GVariant) read = g_variant_ref_sink(
+            g_variant_new_from_bytes(G_VARIANT_TYPE(VMF_FIND_ANSWER), part, FALSE));
+        if (!g_variant_is_normal_form(read))
+            continue;
+        g_autoptr(VmfFoundVm) found = vmf_share_find_answer(f->policy, "web1", read, &error);
+        g_assert_true((found == NULL) == (error != NULL));
+        g_assert_true(found != NULL || cut < size);
+        if (found)
+            g_assert_cmpstr(found->uuid, ==, WEB1);
+    }
+}
+
+/* Whoever may write to a share may make as many as he likes: a message names some of them. */
+static void
+test_very_many(Fixture *f, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    for (guint i = 0; i < 3000; i++)
+        add(f, "smb://fs1.lab.test/vms/copy", WEB1, "<name>web1</name>");
+    g_assert_null(find(f, "web1", &error));
+    g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
+    g_assert_nonnull(strstr(error->message, "there are 3000 VMs"));
+    g_assert_nonnull(strstr(error->message, "and 2990 more"));
+    g_assert_cmpuint(strlen(error->message), <, 5000);
+}
+
 #define ADD(name, test) g_test_add(name, Fixture, NULL, set_up, test, tear_down)
 
 int
@@ -192,5 +231,7 @@ main(int argc, char **argv)
     ADD("/share-find/none/where-was-searched", test_none);
     ADD("/share-find/not-all-searched/unreachable", test_unreachable);
     ADD("/share-find/bad-record/problem", test_bad_record);
+    ADD("/share-find/every-truncation/refused-or-consistent", test_every_truncation);
+    ADD("/share-find/very-many/some-named", test_very_many);
     return g_test_run();
 }

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -419,6 +420,36 @@ test_kept_asked(Fixture *f, gconstpointer unused)
     g_remove(log);
 }
 
+/* What the process has not said to its end is no answer. */
+static void
+test_every_truncation(void)
+{
+    g_autoptr(VmfFactShare) share = vmf_fact_share_new();
+    g_autoptr(VmfFactProbe) probe = vmf_fact_probe_new();
+    g_autoptr(VmfFactOwner) owner = vmf_fact_owner_new();
+    GVariantBuilder shares, files;
+    g_variant_builder_init(&shares, G_VARIANT_TYPE("aa{sv}"));
+    g_variant_builder_add_value(&shares, vmf_fact_share_to_variant(share));
+    g_variant_builder_init(&files, G_VARIANT_TYPE("a(sa{sv})"));
+    g_variant_builder_add(&files, "(s@a{sv})", "7:9.0", vmf_fact_probe_to_variant(probe));
+    g_autoptr(GVariant) answer = g_variant_ref_sink(g_variant_new(
+        "(aa{sv}a(sa{sv})@a{sv})", &shares, &files, vmf_fact_owner_to_variant(owner)));
+    gsize size = g_variant_get_size(answer);
+    int fd = memfd_create("answer", MFD_CLOEXEC);
+    for (gsize cut = 0; cut <= size; cut++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_true(ftruncate(fd, 0) == 0 &&
+                      pwrite(fd, g_variant_get_data(answer), cut, 0) == (gssize)cut &&
+                      lseek(fd, 0, SEEK_SET) == 0);
+        g_autoptr(GVariant)
+            read = vmf_probe_read(fd, VMF_PROBE_ANSWER, VMF_PROBE_ANSWER_MAX, 0, &error);
+        g_assert_true((read == NULL) == (error != NULL));
+        g_assert_true(read == NULL || g_variant_is_normal_form(read));
+        g_assert_true((read != NULL && g_variant_equal(read, answer)) == (cut == size));
+    }
+    close(fd);
+}
+
 #define ADD(name, test) g_test_add(name, Fixture, NULL, set_up, test, tear_down)
 
 int
@@ -434,5 +465,6 @@ main(int argc, char **argv)
     ADD("/share-probe/brief-request/what-is-not-known", test_brief);
     ADD("/share-probe/kept-and-useless/another-is-asked", test_kept_useless);
     ADD("/share-probe/kept/asked-and-believed-when-all-is-well", test_kept_asked);
+    g_test_add_func("/share-probe/answer/every-truncation", test_every_truncation);
     return g_test_run();
 }

@@ -192,6 +192,26 @@ test_faults(void)
     check_config_error(error, "say raw or qcow2");
 }
 
+static void
+test_every_truncation(void)
+{
+    const VmfDiskEdit disk = {.target = "vda", .url = "smb://fs1/v/w/x", .format = "raw"};
+    for (gsize cut = 0; cut < sizeof plain - 1; cut++) {
+        g_autofree gchar *part = g_strndup(plain, cut);
+        g_autoptr(GError) error = NULL;
+        g_assert_null(vmf_domain_edit_disks(part, "/run/vmferry", &disk, 1, &error));
+        g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
+        g_clear_error(&error);
+        g_assert_null(vmf_domain_edit_urls(part, &error));
+        g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
+        g_clear_error(&error);
+        g_assert_null(vmf_domain_edit_other_disks(part, &error));
+        g_assert_error(error, VMF_ERROR, VMF_ERROR_CONFIG);
+        g_assert_null(vmf_domain_edit_uuid(part, NULL));
+        g_assert_null(vmf_domain_edit_name(part, NULL));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -203,5 +223,6 @@ main(int argc, char **argv)
     g_test_add_func("/domain-edit/urls/listed", test_urls);
     g_test_add_func("/domain-edit/no-disk/empty-lists", test_no_disks);
     g_test_add_func("/domain-edit/faults/said", test_faults);
+    g_test_add_func("/domain-edit/every-truncation/refused", test_every_truncation);
     return g_test_run();
 }

@@ -4,6 +4,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "src/base/error.h"
 
@@ -148,10 +149,19 @@ test_not_understood(Fixture *fixture, gconstpointer data)
     check_not_understood(fixture, "<domstatus><job async='migration out' phase='new'/></domstatus>",
                          VMF_ERROR_BUSY);
     check_not_understood(fixture, "<domain/>", VMF_ERROR_PROTOCOL);
+}
+
+static void
+test_every_truncation(Fixture *fixture, gconstpointer data)
+{
     g_autofree gchar *xml = g_strchomp(load("performed.source.xml"));
-    for (gsize cut = strlen(xml) - 1; cut > 0; cut -= MIN(cut, 7)) {
-        g_autofree gchar *part = g_strndup(xml, cut);
-        check_not_understood(fixture, part, VMF_ERROR_PROTOCOL);
+    g_assert_cmpint(read_as(fixture, xml), ==, VMF_LIBVIRT_PERFORMED);
+    for (gsize cut = strlen(xml); cut-- > 0;) {
+        VmfLibvirtPhase phase;
+        g_autoptr(GError) error = NULL;
+        g_assert_cmpint(truncate(fixture->file, (off_t)cut), ==, 0);
+        g_assert_false(vmf_phase_file_read(fixture->dir, "demo", &phase, &error));
+        g_assert_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL);
     }
 }
 
@@ -166,5 +176,6 @@ main(int argc, char **argv)
     ADD("/phase-file/ends-meanwhile/waited-for", test_wait);
     ADD("/phase-file/none/idle", test_no_file);
     ADD("/phase-file/not-understood/said", test_not_understood);
+    ADD("/phase-file/every-truncation/not-understood", test_every_truncation);
     return g_test_run();
 }
