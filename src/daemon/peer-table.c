@@ -6,6 +6,7 @@
 #include "src/base/error.h"
 #include "src/base/text.h"
 #include "src/channel/greeting.h"
+#include "src/daemon/own-threads.h"
 #include "src/migrate/gather.h"
 #include "src/migrate/peer-bus.h"
 #include "src/migrate/peer-link.h"
@@ -486,9 +487,6 @@ let_go(gpointer session, GClosure *closure)
 static void
 connect_verbs(Session *session)
 {
-    g_dbus_interface_skeleton_set_flags(
-        G_DBUS_INTERFACE_SKELETON(session->skeleton),
-        G_DBUS_INTERFACE_SKELETON_FLAGS_HANDLE_METHOD_INVOCATIONS_IN_THREAD);
     static const struct {
         const char *signal;
         GCallback handler;
@@ -505,13 +503,13 @@ connect_verbs(Session *session)
         {"handle-query", G_CALLBACK(on_query)},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
-        g_signal_connect_data(session->skeleton, verbs[i].signal, verbs[i].handler,
-                              g_atomic_rc_box_acquire(session), let_go, G_CONNECT_DEFAULT);
+        vmf_own_threads_connect(session->skeleton, verbs[i].signal, verbs[i].handler,
+                                g_atomic_rc_box_acquire(session), let_go);
 }
 
 /*
- * GDBus hands each call to the context in which its object was exported, and from there to a thread
- * of its own. Exported here, in the thread that reads the messages, before the first of them, a
+ * GDBus hands each call to the context in which its object was exported, and own-threads.c from there
+ * to a thread of its own. Exported here, in the thread that reads the messages, before the first of them, a
  * call does not go by the main loop: one way less in the guest's pause, and no waiting for what the
  * main loop is doing. (Should GLib read elsewhere one day, it is the main loop again.)
  */
