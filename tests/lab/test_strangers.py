@@ -197,7 +197,7 @@ def abuses(host, *names):
 
 def peer_is_served(hv1):
     """A member of the group comes through: the handshake, both verdicts"""
-    with running(hv1, INSIDE, "hold", "hv2.lab.test", ADDRESSES["hv2"], str(PORT)) as tool:
+    with running(hv1, INSIDE, "hold-bus", "hv2.lab.test", ADDRESSES["hv2"], str(PORT)) as tool:
         tool.wait_for("holding", 8)
 
 
@@ -326,7 +326,7 @@ def test_no_rights(hv2, stranger, door):
 def test_crash_is_one_connection(hv1, stranger, door):
     """A process that is ended by a signal cuts its stranger alone; the next ones meet another layout"""
     doors, mark = door.doors(), door.mark()
-    with running(hv1, INSIDE, "hold", "hv2.lab.test", ADDRESSES["hv2"], str(PORT)) as peer:
+    with running(hv1, INSIDE, "hold-bus", "hv2.lab.test", ADDRESSES["hv2"], str(PORT)) as peer:
         peer.wait_for("holding", 8)
         (served,) = door.children()
         with running(stranger, "python3", SCRIPT, "hv2.lab.test", str(PORT), "--hold", "1") as held:

@@ -317,14 +317,13 @@ cmd_connect(char **args)
     return rc || !same || !ended;
 }
 
-/* hold FQDN ADDRESS PORT: a channel that stays open; a line on stdin is sent; says when it ended */
 static int
-cmd_hold(char **args)
+hold(char **args, char first)
 {
     double ms;
     g_autoptr(VmfChannel) channel = connect_control(args, &ms);
     int fd = vmf_channel_steal_fd(channel, NULL);
-    write_all(fd, "e", 1);
+    write_all(fd, &first, 1);
     printf("holding\n");
     struct pollfd fds[2] = {{fd, POLLIN, 0}, {0, POLLIN, 0}};
     double start = now_ms();
@@ -339,6 +338,20 @@ cmd_hold(char **args)
     printf("lost after %.0f ms\n", now_ms() - start);
     close(fd);
     return finish(channel);
+}
+
+/* hold FQDN ADDRESS PORT: a channel that stays open; a line on stdin is sent; says when it ended */
+static int
+cmd_hold(char **args)
+{
+    return hold(args, 'e'); /* "accept" echoes */
+}
+
+/* hold-bus FQDN ADDRESS PORT: as hold, at a vmferryd, to which it begins as D-Bus does */
+static int
+cmd_hold_bus(char **args)
+{
+    return hold(args, '\0');
 }
 
 typedef struct {
@@ -641,14 +654,14 @@ static const struct {
     int (*run)(char **args);
     gboolean needs_directory;
 } commands[] = {
-    {"identity", 0, cmd_identity, FALSE}, {"ticket", 3, cmd_ticket, FALSE},
-    {"computer", 1, cmd_computer, TRUE},  {"again", 1, cmd_again, TRUE},
-    {"group", 1, cmd_group, TRUE},        {"accept", 1, cmd_accept, TRUE},
-    {"connect", 3, cmd_connect, TRUE},    {"hold", 3, cmd_hold, TRUE},
-    {"send", 3, cmd_send, TRUE},          {"swallow", 1, cmd_swallow, FALSE},
-    {"plain", 2, cmd_plain, FALSE},       {"middle", 3, cmd_middle, FALSE},
-    {"raw", 3, cmd_raw, FALSE},           {"oversized", 2, cmd_oversized, FALSE},
-    {"slow", 2, cmd_slow, FALSE},
+    {"identity", 0, cmd_identity, FALSE},   {"ticket", 3, cmd_ticket, FALSE},
+    {"computer", 1, cmd_computer, TRUE},    {"again", 1, cmd_again, TRUE},
+    {"group", 1, cmd_group, TRUE},          {"accept", 1, cmd_accept, TRUE},
+    {"connect", 3, cmd_connect, TRUE},      {"hold", 3, cmd_hold, TRUE},
+    {"hold-bus", 3, cmd_hold_bus, TRUE},    {"send", 3, cmd_send, TRUE},
+    {"swallow", 1, cmd_swallow, FALSE},     {"plain", 2, cmd_plain, FALSE},
+    {"middle", 3, cmd_middle, FALSE},       {"raw", 3, cmd_raw, FALSE},
+    {"oversized", 2, cmd_oversized, FALSE}, {"slow", 2, cmd_slow, FALSE},
 };
 
 static const GOptionEntry options[] = {
