@@ -205,7 +205,8 @@ test_another_user(void)
         g_test_skip("only root can be another user");
         return;
     }
-    VmfHolder *holder = open_holder();
+    static VmfHolder *holder; /* the other user's process has it as well */
+    holder = open_holder();
     int ours = keep_one(holder, "m1");
     g_assert_cmpint(chmod(path, 0666), ==, 0);
     g_assert_cmpint(chmod(folder, 0755), ==, 0);

@@ -94,6 +94,7 @@ test_waiting(void)
         client, G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES, NULL, PATH, NULL, &error);
     g_assert_no_error(error);
 
+    g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(proxy), G_MAXINT);
     for (guint i = 0; i < CALLS; i++)
         vmf_peer1_call_await_running(proxy, "m1", NULL, on_answer, &answers);
     g_mutex_lock(&lock);
