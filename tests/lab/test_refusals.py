@@ -8,6 +8,7 @@ import pytest
 
 from labkit.lab import ADDRESSES, until
 from labkit.moves import SLOW, RunningMove, assert_says, move, refused
+from labkit.processes import Process
 from labkit.untouched import untouched
 
 ADMINISTRATOR = ("-A", "/root/administrator")
@@ -102,6 +103,24 @@ def test_destination_may_not_even_read_the_disk(lab, hv1, at_hv1):
     with acl(lab, disk_path(at_hv1), ("Domain Admins", "FULL"), ("HV1$", "FULL")):
         with untouched(lab, at_hv1):
             refused(hv1, at_hv1.name, "hv2", r"HV2\$", r"stay/vda\.raw", r"denied|may not|no permission", r"smbcacls ")
+
+
+def test_rights_of_what_speaks_with_the_file_server(lab, hv1, at_hv1):
+    """The disk process of the running VM, and the probe, which stays for a minute after it was asked: a user of their own,
+    who has no right and no way to one"""
+    with acl(lab, disk_path(at_hv1), ("Domain Admins", "FULL"), ("HV1$", "FULL"), ("HV2$", "READ")):
+        refused(hv1, at_hv1.name, "hv2", r"HV2\$")
+    daemon = Process.of_service(hv1, "vmferryd")
+    uid, gid = hv1.run("bash", "-c", "id -u vmferry-disk; id -g vmferry-disk").stdout.split()
+    probes = daemon.children("vmferry-share-probe")
+    assert probes
+    for process in [Process.of_disks(hv1, at_hv1), *probes]:
+        status = process.status()
+        assert status["Uid"].split() == [uid] * 4 and status["Gid"].split() == [gid] * 4 and uid != "0"
+        assert status["Groups"] == "" and status["NoNewPrivs"] == "1"
+        assert {int(status[which], 16) for which in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+        # what may be gained by a program with capabilities, which NoNewPrivs forbids: no more than vmferryd's
+        assert int(status["CapBnd"], 16) & ~int(daemon.status()["CapBnd"], 16) == 0
 
 
 def test_destination_is_not_in_the_group(lab, hv1, at_hv1):

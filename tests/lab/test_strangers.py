@@ -310,7 +310,7 @@ def test_no_rights(hv2, stranger, door):
         uid = int(hv2.run("id", "-u", "vmferry-door").stdout)
         for pid in door.doors() + door.children() + keys:
             proc = pathlib.Path("/proc", str(pid))
-            status = dict(re.findall(r"^(\w+):[ \t]*(.*?)[ \t]*$", (proc / "status").read_text(), re.M))
+            status = Process(pid).status()
             assert status["Uid"].split() == [str(uid)] * 4 and status["Groups"] == ""
             assert {int(status[which], 16) for which in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
             assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Processes of a lab's hosts, looked at from outside: what they use, and signals."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -41,6 +42,20 @@ class Process:
     def of_guest(cls, host, guest):
         """The guest's QEMU"""
         return cls.in_host(host, int(host.run("cat", f"/run/libvirt/qemu/{guest.name}.pid").stdout))
+
+    def children(self, comm):
+        """Those of that name, as far as the kernel keeps it: fifteen characters"""
+        found = []
+        for thread in (self._proc / "task").iterdir():
+            for pid in (thread / "children").read_text().split():
+                with contextlib.suppress(OSError):
+                    if pathlib.Path("/proc", pid, "comm").read_text() == f"{comm[:15]}\n":
+                        found.append(Process(int(pid)))
+        return found
+
+    def status(self):
+        """/proc/PID/status, as a dict"""
+        return dict(re.findall(r"^(\w+):[ \t]*(.*?)[ \t]*$", (self._proc / "status").read_text(), re.M))
 
     def is_there(self):
         return self._proc.exists()
