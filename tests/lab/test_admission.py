@@ -58,6 +58,11 @@ def test_host_outside_the_group(hv3, log):
     refused(hv3, log, r"'HV3\$' is not in the allowed group 'VM Hosts'")
 
 
+def test_oneself(hv1, log):
+    """Who has this host's own key, or sends its own words back"""
+    refused(hv1, log, r"'HV1\$@LAB.TEST' is not accepted.*this host itself", "--as=HV1$", "--fqdn=elsewhere.lab.test")
+
+
 def test_user(hv3, log):
     kinit(hv3, CACHE, "alice@LAB.TEST", password=PASSWORD)
     refused(hv3, log, r"'alice@LAB.TEST' is not accepted.*not a computer account", "--as=alice", f"--ccache={CACHE}")

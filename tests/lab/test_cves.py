@@ -17,7 +17,7 @@ from labkit.moves import SLOW, RunningMove
 from labkit.untouched import untouched
 from test_channel import connect, in_the_middle, refused
 from test_hostile import (FOLDER, MINE, REFUSED, definition_is_refused, evil, expanded, judge,  # noqa: F401
-                          mine, opens, quiet, run_source, sections, source_names, tool)
+                          mine, opens, quiet, run_source, sections, source_names, tool, write_head)
 from test_strangers import door, stranger  # noqa: F401
 
 # What a client of the NBD socket says before it may read: an option with a name of that length.

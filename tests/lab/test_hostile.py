@@ -22,7 +22,7 @@ from labkit.lab import PROJECT, until
 from labkit.moves import RunningMove
 from labkit.opens import watching_opens
 from labkit.processes import Process
-from labkit.untouched import QUIET_BEATS
+from labkit.untouched import Quiet
 
 FOLDER = PROJECT / "tests/hostile/transcripts"
 TOOL = "tests/hostile/hostile-peer"
@@ -34,7 +34,7 @@ THEIRS, MINE = "stay", "bait"
 GATHERINGS = 8              # of facts, at once
 # Offers that are refused by what is found in the folder that they name, and those of facts that need none
 LOOKED_INTO = {"not-its-own-vm": THEIRS, "stale-epoch": MINE, "url-of-the-owner-record": MINE,
-               "url-of-a-missing-file": MINE}
+               "url-of-a-missing-file": MINE, "head-with-a-backing-file-before-offer": MINE}
 NOT_GATHERED = {"facts-of-garbage", "facts-of-a-server-of-its-choice"}
 BASE_UUID = "11111111-2222-4333-8444-555555555555"
 BASE_NAME = "demo"
@@ -195,9 +195,9 @@ def opens(hv1):
 
 
 @pytest.fixture(scope="module")
-def quiet(theirs):
+def quiet(lab, theirs):
     """How the guest of hv1 runs when nobody lies"""
-    return theirs.observe(QUIET_BEATS)
+    return Quiet(lab, theirs)
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +211,7 @@ def judge(lab, hv1, theirs, mine, opens, quiet, evil):
     found = Judge(lab, hv1, theirs, mine, opens, quiet)
     yield found
     found.end()
+    quiet.again()
 
 
 # A hostile source
@@ -219,7 +220,8 @@ def judge(lab, hv1, theirs, mine, opens, quiet, evil):
 def allowed_to_a_source(name, script):
     """An offer that may be true is looked into; after that, a VM is prepared for it; facts are gathered"""
     found = Allowed()
-    for line, answer in zip(script, [*script[1:], ""]):
+    for number, line in enumerate(script):
+        answer = next((one for one in script[number:] if re.match("(ok|error)\\b", one)), "")
         if re.match(r"(call|post|repeat \d+ post) GatherFacts ", line) and name not in NOT_GATHERED:
             found.starts.add(PROBE)
             found.folders |= {"", MINE}

@@ -14,7 +14,8 @@ from labkit.untouched import Watched
 MEMORY_MIB = 160            # what vmferryd may have had at any time
 DAEMON, DISKS, PROBE = "/usr/sbin/vmferryd", "/usr/bin/nbdkit", "/usr/libexec/vmferry/vmferry-share-probe"
 HOOK, LIBVIRT, QEMU, TC = "/usr/libexec/vmferry/vmferry-hook", "/usr/sbin/libvirtd", "/usr/bin/qemu-system-x86_64", "/usr/sbin/tc"
-OF_A_VM = {QEMU, HOOK, TC}  # what libvirt starts for one
+HOLDER = "/usr/libexec/vmferry/vmferry-holder"
+OF_A_VM = {QEMU, HOOK, TC, HOLDER}  # what is started for one
 OF_OURS = re.compile(r"/usr/(s?bin|libexec)/(vmferryd|vmferry-.*|libvirtd|qemu-.*|nbdkit|tc)|")
 LOADER = re.compile(r"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64\.so\.2")
 WRONG = re.compile(r".*(?:CRITICAL|Sanitizer|runtime error|signal \d).*")
@@ -37,7 +38,7 @@ def own_files(guest, offered):
                  rf"/var/lib/libvirt/qemu/domain-\d+-{names}/.*|/var/log/libvirt/qemu/{names}\.log",
         QEMU: rf"/usr/share/(?:qemu|seabios)/.*|/usr/lib/ipxe/qemu/.*|/usr/share/zoneinfo/Etc/UTC|"
               rf"/usr/share/vmferry-lab/(?:vmlinuz|initrd\.img)|/var/lib/libvirt/qemu/domain-\d+-{offered.name}/.*",
-        HOOK: ACCOUNTS, TC: r"$^"}
+        HOOK: ACCOUNTS, HOLDER: r"$^", TC: r"$^"}
 
 
 @dataclasses.dataclass
@@ -62,7 +63,7 @@ def none_more(now, before):
 
 class Judge:
     """@guest: runs on @host; @offered: the VM that is its peer's; @opens: labkit.opens of the host;
-    @quiet: heartbeats of the guest before. assert_untouched() once, end() in any case"""
+    @quiet: labkit.untouched.Quiet of the guest. assert_untouched() once, end() in any case"""
 
     def __init__(self, lab, host, guest, offered, opens, quiet):
         self.lab, self.host, self.guest, self.offered, self.opens = lab, host, guest, offered, opens
@@ -71,7 +72,7 @@ class Judge:
                                                             lab.log_dir / host.name / "lab" / "vmferryd.log")}
         self.opens.since()
         self.seen = []
-        self.watched = Watched(lab, guest, quiet)
+        self.watched = Watched(lab, guest, quiet.beats())
 
     def end(self):
         self.watched.end()

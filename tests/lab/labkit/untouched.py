@@ -57,6 +57,23 @@ def largest_unexplained_ms(gaps, samples):
     return max((ns - waited_ns(samples, before.time, after.time) for ns, before, after in gaps), default=0) / MS
 
 
+class Quiet:
+    """How a guest runs while nothing is done to it: at first, and between what is judged"""
+
+    def __init__(self, lab, guest):
+        self._lab, self._guest = lab, guest
+        self._beats, self._mark = guest.observe(QUIET_BEATS), None
+
+    def again(self):
+        """From now on, until it is asked for"""
+        self._mark = self._lab.watch.mark()
+
+    def beats(self):
+        """Those of the time with the longer gap"""
+        since = self._guest.beats_since(self._mark) if self._mark else []
+        return since if len(since) > 1 and presence(since).largest_gap_ms() > presence(self._beats).largest_gap_ms() else self._beats
+
+
 class Watched:
     """A guest from now on. @quiet: heartbeats of an earlier time, to see what gaps there are anyhow"""
 
