@@ -112,14 +112,31 @@ judge_here(VmfIncoming *incoming, GError **error)
     return FALSE;
 }
 
+/* (transfer container): valid as long as the domain, with a place more than there are */
+static const VmfDomainDisk **
+disks_of(const VmfDomain *domain)
+{
+    guint count = vmf_domain_n_disks(domain);
+    const VmfDomainDisk **disks = g_new0(const VmfDomainDisk *, count + 1);
+    for (guint i = 0; i < count; i++)
+        disks[i] = vmf_domain_disk(domain, i);
+    return disks;
+}
+
+/* Before the facts of its shares: what is asked for there is of no use where it may not lie. */
+static gboolean
+may_lie_there(VmfIncoming *incoming, GError **error)
+{
+    g_autofree const VmfDomainDisk **disks = disks_of(incoming->domain);
+    VmfVmDisks vm = {incoming->uuid, incoming->name, disks, vmf_domain_n_disks(incoming->domain)};
+    return vmf_vm_disks_judge(incoming->context, &vm, error);
+}
+
 static VmfDiskClient *
 launch_disks(VmfIncoming *incoming, GError **error)
 {
-    VmfVmDisks vm = {incoming->uuid, incoming->name, NULL, vmf_domain_n_disks(incoming->domain)};
-    g_autofree const VmfDomainDisk **disks = g_new0(const VmfDomainDisk *, vm.n_disks + 1);
-    for (guint i = 0; i < vm.n_disks; i++)
-        disks[i] = vmf_domain_disk(incoming->domain, i);
-    vm.disks = disks;
+    g_autofree const VmfDomainDisk **disks = disks_of(incoming->domain);
+    VmfVmDisks vm = {incoming->uuid, incoming->name, disks, vmf_domain_n_disks(incoming->domain)};
     /* For recovery, before anything that would have to be recovered. */
     incoming->disks_text = vmf_vm_disks_to_text(vm.disks, vm.n_disks);
     VmfJournalEntry note = {
@@ -172,6 +189,7 @@ vmf_incoming_check(VmfIncoming *incoming, const char *definition, GError **error
     incoming->domain = vmf_let_in_rebuild(incoming->context, definition, incoming->uuid,
                                           incoming->name, error);
     return incoming->domain != NULL && must_be_free(incoming, incoming->uuid, "UUID", error) &&
-           must_be_free(incoming, incoming->name, "name", error) && judge_here(incoming, error) &&
+           must_be_free(incoming, incoming->name, "name", error) &&
+           may_lie_there(incoming, error) && judge_here(incoming, error) &&
            judge_owner(incoming, error);
 }
