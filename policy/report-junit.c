@@ -24,10 +24,11 @@ append_outcome(GString *out, const VmfFinding *finding, const char *element)
 {
     g_autofree gchar *text = vmf_finding_to_text(finding);
     g_autofree gchar *body = escaped(text), *message = escaped(finding->message);
+    g_autofree gchar *id = escaped(finding->id);
     g_strdelimit(message, "\n", ' ');
     g_string_append_printf(out,
                            ">\n      <%s message=\"%s\" type=\"%s\">%s</%s>\n    </testcase>\n",
-                           element, message, finding->id, body, element);
+                           element, message, id, body, element);
 }
 
 static void
@@ -35,8 +36,9 @@ append_case(GString *out, const VmfFinding *finding)
 {
     g_autofree gchar *subject = vmf_finding_subject(finding);
     g_autofree gchar *name = escaped(subject), *message = escaped(finding->message);
-    g_string_append_printf(out, "    <testcase classname=\"vmferry.check.%s\" name=\"%s%s%s\"",
-                           finding->id, finding->id, name[0] ? " " : "", name);
+    g_autofree gchar *id = escaped(finding->id);
+    g_string_append_printf(out, "    <testcase classname=\"vmferry.check.%s\" name=\"%s%s%s\"", id,
+                           id, name[0] ? " " : "", name);
     switch (finding->result) {
     case VMF_RESULT_PASS:
         g_string_append(out, "/>\n");

@@ -62,6 +62,11 @@ begin_message(VmfPeerFrames *frames, GError **error)
     gssize bytes = g_dbus_message_bytes_needed(frames->header, sizeof frames->header, error);
     if (bytes < 0)
         return FALSE;
+    if ((gsize)bytes < sizeof frames->header) { /* GLib adds the lengths in 32 bits */
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                    "the peer sends a message whose lengths are beyond numbers");
+        return FALSE;
+    }
     if ((gsize)bytes > VMF_PEER_MESSAGE_MAX)
         return too_large(error, "a message", (gsize)bytes);
     frames->left = (gsize)bytes - sizeof frames->header;

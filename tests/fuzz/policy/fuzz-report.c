@@ -29,8 +29,10 @@ check_formats(const VmfReportSet *set)
     g_assert_no_error(error);
     g_assert_true(JSON_NODE_HOLDS_OBJECT(node));
     g_autoptr(GMarkupParseContext) xml = g_markup_parse_context_new(&ignore, 0, NULL, NULL);
-    g_assert_true(g_markup_parse_context_parse(xml, junit, -1, &error));
-    g_assert_true(g_markup_parse_context_end_parse(xml, &error));
+    gboolean whole = g_markup_parse_context_parse(xml, junit, -1, &error) &&
+                     g_markup_parse_context_end_parse(xml, &error);
+    g_assert_no_error(error);
+    g_assert_true(whole);
 }
 
 static void

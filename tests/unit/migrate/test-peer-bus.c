@@ -58,6 +58,13 @@ test_too_large(void)
         g_assert_false(feed(&frames, message, sizeof message, 3, &error));
         g_assert_nonnull(error);
     }
+    VmfPeerFrames wrapped = {0};
+    g_autoptr(GError) beyond = NULL;
+    header(message, 1);
+    memcpy(message + 12, "\xf6\xff\xff\xff", 4); /* the fields' length: with it, GLib gets 9 */
+    g_assert_true(feed(&wrapped, BEGIN, BEGIN_SIZE, 5, NULL));
+    g_assert_false(feed(&wrapped, message, sizeof message, 16, &beyond));
+    g_assert_error(beyond, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
     VmfPeerFrames frames = {0};
     header(message, VMF_PEER_MESSAGE_MAX - 16);
     g_assert_true(feed(&frames, BEGIN, BEGIN_SIZE, 5, NULL));
