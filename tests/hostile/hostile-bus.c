@@ -245,7 +245,8 @@ void
 do_fail(const char *text)
 {
     g_auto(GStrv) words = g_strsplit(text, " ", 2);
-    g_autofree gchar *name = g_strconcat("org.vmferry.Error.", words[0], NULL);
+    gboolean in_full = g_str_has_prefix(words[0], "org.");
+    g_autofree gchar *name = g_strconcat(in_full ? "" : "org.vmferry.Error.", words[0], NULL);
     g_autoptr(GDBusMessage)
         reply = g_dbus_message_new_method_error_literal(call, name, words[1] ? words[1] : "");
     g_dbus_connection_send_message(hostile.bus, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);

@@ -19,7 +19,7 @@
  *   until SECONDS STATE     Query says STATE of $migration by then
  *   await METHOD            the next call, as destination, is METHOD; it can be answered
  *   tell-facts FACTS        answer GatherFacts with them from now on
- *   answer (…) | fail CODE TEXT
+ *   answer (…) | fail CODE TEXT      with org.vmferry.Error.CODE, or org.… in full
  *   accept-raw; say-raw TEXT, pour-raw MIB, cut-raw, gone [SECONDS]   TCP without a channel
  *   expect-stream / take-stream      name in $stream; the memory stream has come
  *   stream NAME             open a memory stream;  reject-stream NAME: it must not open
