@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/migrate/peer-answers.h"
 
-#include <string.h>
-
 #include "src/base/error.h"
 #include "src/vm/cookie.h"
 
