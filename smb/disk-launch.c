@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/disk-client.h"
 
+#include "smb/disk-folder.h"
 #include "smb/unprivileged.h"
 #include "src/base/error.h"
 #include "src/base/text.h"
@@ -34,6 +35,7 @@
 #define COME_UP_MS      90000 /* connecting to a server that does not answer ends before */
 #define MAX_REPORT      4096
 #define LOG_TAIL        1000
+#define PID_MAX         20
 
 /* the descriptors' numbers in the child */
 enum { READY_FD = 3, LOCK_FD = 4 };
@@ -116,8 +118,9 @@ clear_folder(Start *start, GError **error)
         if (unlinkat(start->folder_fd, leftovers[i], 0) != 0 && errno != ENOENT)
             return fail(start, VMF_ERROR_INTERNAL, error, "cannot remove what an earlier one left");
     start->log_fd = openat(start->folder_fd, "disk.log",
-                           O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (start->log_fd < 0 ||
+                           O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+                           0600);
+    if (start->log_fd < 0 || !vmf_disk_folder_is_plain(start->log_fd) ||
         fchown(start->log_fd, start->launch->run_uid, start->launch->run_gid) != 0)
         return fail(start, VMF_ERROR_INTERNAL, error, "cannot open its log");
     return TRUE;
@@ -199,13 +202,9 @@ spawn(Start *start, GPid *child, GError **error)
 static gchar *
 read_log_tail(const Start *start)
 {
-    g_autofree gchar *path = g_build_filename(start->folder, "disk.log", NULL);
-    g_autofree gchar *text = NULL;
     gsize length = 0;
-    if (!g_file_get_contents(path, &text, &length, NULL))
-        return g_strdup("");
-    g_autofree gchar *tail = g_strdup(length > LOG_TAIL ? text + length - LOG_TAIL : text);
-    return vmf_text_tame(g_strstrip(tail), LOG_TAIL);
+    g_autofree gchar *tail = vmf_disk_folder_read_end(start->folder, "disk.log", LOG_TAIL, &length);
+    return tail != NULL ? vmf_text_tame(g_strstrip(tail), LOG_TAIL) : g_strdup("");
 }
 
 /* The process that becomes a daemon ends once the daemon runs. */
@@ -234,7 +233,7 @@ give_nbd_socket_to_qemu(const Start *start, GError **error)
     int fd = openat(start->folder_fd, "nbd", O_PATH | O_NOFOLLOW | O_CLOEXEC);
     g_autofree gchar *self = g_strdup_printf("/proc/self/fd/%d", fd);
     gboolean ok = fd >= 0 && fstat(fd, &facts) == 0 && S_ISSOCK(facts.st_mode) &&
-                  chmod(self, 0600) == 0 &&
+                  facts.st_uid == launch->run_uid && chmod(self, 0600) == 0 &&
                   fchownat(fd, "", launch->qemu_uid, launch->qemu_gid, AT_EMPTY_PATH) == 0;
     if (!ok)
         fail(start, VMF_ERROR_INTERNAL, error, "cannot give the NBD socket to QEMU's user");
@@ -297,10 +296,10 @@ wait_until_up(const Start *start, GError **error)
 static void
 end_daemon(const Start *start)
 {
-    g_autofree gchar *path = g_build_filename(start->folder, "pid", NULL);
-    g_autofree gchar *text = NULL;
+    gsize length = 0;
+    g_autofree gchar *text = vmf_disk_folder_read_end(start->folder, "pid", PID_MAX, &length);
     struct stat facts;
-    if (!g_file_get_contents(path, &text, NULL, NULL))
+    if (text == NULL)
         return;
     pid_t pid = (pid_t)g_ascii_strtoll(text, NULL, 10);
     int process = pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;

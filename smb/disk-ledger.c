@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "smb/disk-ledger.h"
 
+#include "smb/disk-folder.h"
 #include "src/base/error.h"
 
 #include <errno.h>
@@ -61,10 +62,9 @@ vmf_disk_ledger_map(const char *folder, const char *boot_id, GError **error)
 gboolean
 vmf_disk_ledger_tells_open_write(const char *folder)
 {
-    g_autofree gchar *path = g_build_filename(folder, "ledger", NULL);
-    g_autofree gchar *text = NULL;
-    gsize size;
-    if (!g_file_get_contents(path, &text, &size, NULL) || size < sizeof(Page))
+    gsize size = 0;
+    g_autofree gchar *text = vmf_disk_folder_read_end(folder, "ledger", sizeof(Page), &size);
+    if (text == NULL || size < sizeof(Page))
         return TRUE;
     const Page *page = (const Page *)(gpointer)text;
     return memcmp(page->magic, MAGIC, sizeof page->magic) != 0 ||

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -104,16 +103,39 @@ run_in(const VmfShareProbe *probe, const VmfProbeCall *call, const char *run_dir
     return answer;
 }
 
-/* What the process left: the folder was the other user's, so nothing is followed. */
+static int
+open_folder(int parent, const char *name)
+{
+    return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static void
+remove_smb_folder(int parent)
+{
+    int smb = open_folder(parent, ".smb");
+    if (smb >= 0) {
+        unlinkat(smb, "smb.conf", 0);
+        close(smb);
+    }
+    unlinkat(parent, ".smb", smb >= 0 ? AT_REMOVEDIR : 0);
+}
+
+/* What the process left: the folder was the other user's, so nothing is followed, at no step. */
 static void
 remove_folder(const char *folder)
 {
-    static const char *const parts[] = {"clear/.smb/smb.conf", "clear/.smb", "clear",
-                                        ".smb/smb.conf",       ".smb",       ""};
-    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
-        g_autofree gchar *path = g_build_filename(folder, parts[i], NULL);
-        g_remove(path);
+    int top = open_folder(AT_FDCWD, folder);
+    int clear = top >= 0 ? open_folder(top, "clear") : -1;
+    if (clear >= 0) {
+        remove_smb_folder(clear);
+        close(clear);
     }
+    if (top >= 0) {
+        unlinkat(top, "clear", clear >= 0 ? AT_REMOVEDIR : 0);
+        remove_smb_folder(top);
+        close(top);
+    }
+    rmdir(folder);
 }
 
 GVariant *

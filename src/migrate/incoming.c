@@ -7,6 +7,7 @@
 #include "src/base/error.h"
 #include "src/base/fault-point.h"
 #include "src/migrate/move-note.h"
+#include "src/migrate/qemu-socket.h"
 #include "src/migrate/vm-disks.h"
 #include "src/migrate/waiting.h"
 #include "src/vm/cookie.h"
@@ -354,7 +355,7 @@ allocate(VmfIncoming *incoming, GBytes *begin_cookie, GError **error)
     incoming->phases = vmf_phases_open(incoming->context->policy->libvirt_socket, error);
     if (incoming->phases == NULL)
         return FALSE;
-    g_autofree gchar *path = vmf_vm_disks_mig_socket(incoming->context, incoming->uuid, "in");
+    g_autofree gchar *path = vmf_qemu_socket_in(incoming->context->run_dir, incoming->uuid);
     g_autofree gchar *uri = g_strconcat("unix://", path, NULL);
     g_autofree gchar *xml = vmf_domain_to_xml(incoming->domain);
     unlink(path);
@@ -407,7 +408,14 @@ vmf_incoming_prepare(VmfIncoming *incoming, gboolean auto_converge, guint64 band
 gboolean
 vmf_incoming_join_stream(VmfIncoming *incoming, VmfChannel *stream, GError **error)
 {
-    g_autofree gchar *path = vmf_vm_disks_mig_socket(incoming->context, incoming->uuid, "in");
+    g_autofree gchar *path = vmf_qemu_socket_in(incoming->context->run_dir, incoming->uuid);
+    uid_t uid;
+    gid_t gid;
+    if (!vmf_local_user(incoming->context->policy->qemu_user, "[libvirt] qemu-user", &uid, &gid,
+                        error)) {
+        vmf_channel_unref(stream);
+        return FALSE;
+    }
     g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&incoming->lock);
     if (incoming->state != VMF_STATE_ALLOCATED || incoming->memory != NULL) {
         g_set_error(error, VMF_ERROR, VMF_ERROR_PROTOCOL,
@@ -416,7 +424,7 @@ vmf_incoming_join_stream(VmfIncoming *incoming, VmfChannel *stream, GError **err
         vmf_channel_unref(stream);
         return FALSE;
     }
-    incoming->memory = vmf_memory_stream_join(stream, path, error);
+    incoming->memory = vmf_memory_stream_join(stream, path, uid, error);
     return incoming->memory != NULL;
 }
 

@@ -3,13 +3,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "src/base/error.h"
+#include "src/migrate/qemu-socket.h"
 
 struct _VmfMemoryStream {
     VmfChannel *channel;
@@ -17,23 +16,6 @@ struct _VmfMemoryStream {
     int listener, stop;
     gchar *path;
 };
-
-static gboolean
-set_address(struct sockaddr_un *address, const char *path, GError **error)
-{
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (g_strlcpy(address->sun_path, path, sizeof address->sun_path) < sizeof address->sun_path)
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "socket path '%s' is too long", path);
-    return FALSE;
-}
-
-static void
-socket_error(GError **error, const char *doing, const char *path)
-{
-    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot %s '%s': %s", doing, path,
-                g_strerror(errno));
-}
 
 static VmfMemoryStream *
 stream_new(VmfChannel *channel, const char *path)
@@ -69,37 +51,25 @@ vmf_memory_stream_listen(VmfChannel *channel, const char *path, uid_t uid, gid_t
                          GError **error)
 {
     g_autoptr(VmfMemoryStream) stream = stream_new(channel, path);
-    struct sockaddr_un address;
-    if (!set_address(&address, path, error))
-        return NULL;
-    unlink(path);
     stream->stop = eventfd(0, EFD_CLOEXEC);
-    stream->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (stream->stop < 0 || stream->listener < 0 ||
-        bind(stream->listener, (struct sockaddr *)&address, sizeof address) < 0 ||
-        chown(path, uid, gid) < 0 || listen(stream->listener, 1) < 0) {
-        socket_error(error, "listen on", path);
+    if (stream->stop < 0) {
+        g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "no descriptor for '%s': %s", path,
+                    g_strerror(errno));
         return NULL;
     }
+    stream->listener = vmf_qemu_socket_listen(path, uid, gid, error);
+    if (stream->listener < 0)
+        return NULL;
     stream->waiter = g_thread_new("vmf-memory", wait_for_qemu, stream);
     return g_steal_pointer(&stream);
 }
 
 VmfMemoryStream *
-vmf_memory_stream_join(VmfChannel *channel, const char *path, GError **error)
+vmf_memory_stream_join(VmfChannel *channel, const char *path, uid_t uid, GError **error)
 {
     g_autoptr(VmfMemoryStream) stream = stream_new(channel, path);
-    struct sockaddr_un address;
-    if (!set_address(&address, path, error))
-        return NULL;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-        socket_error(error, "connect to", path);
-        if (fd >= 0)
-            close(fd);
-        return NULL;
-    }
-    if (!vmf_channel_pump(channel, fd, error))
+    int fd = vmf_qemu_socket_connect(path, uid, error);
+    if (fd < 0 || !vmf_channel_pump(channel, fd, error))
         return NULL;
     return g_steal_pointer(&stream);
 }

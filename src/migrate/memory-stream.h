@@ -15,7 +15,8 @@
 typedef struct _VmfMemoryStream VmfMemoryStream;
 
 /**
- * vmf_memory_stream_listen() - source: wait for QEMU on @path and pump it into @channel
+ * vmf_memory_stream_listen() - source: wait for QEMU of @uid on @path (qemu-socket.h) and pump it
+ *   into @channel
  * @channel: (transfer full)
  *
  * One connection is taken; @path is removed afterwards. Returns at once: a thread waits.
@@ -24,10 +25,11 @@ VmfMemoryStream *vmf_memory_stream_listen(VmfChannel *channel, const char *path,
                                           gid_t gid, GError **error);
 
 /**
- * vmf_memory_stream_join() - destination: connect to @path, where QEMU listens, and pump
+ * vmf_memory_stream_join() - destination: connect to @path, where QEMU of @uid listens, and pump
  * @channel: (transfer full)
  */
-VmfMemoryStream *vmf_memory_stream_join(VmfChannel *channel, const char *path, GError **error);
+VmfMemoryStream *
+vmf_memory_stream_join(VmfChannel *channel, const char *path, uid_t uid, GError **error);
 
 /** vmf_memory_stream_bytes() - plain bytes of memory that passed, the larger direction */
 guint64 vmf_memory_stream_bytes(VmfMemoryStream *stream);

@@ -7,6 +7,7 @@
 #include "src/base/error.h"
 #include "src/base/fault-point.h"
 #include "src/migrate/move-note.h"
+#include "src/migrate/qemu-socket.h"
 #include "src/migrate/vm-disks.h"
 #include "src/vm/domain-edit.h"
 
@@ -211,7 +212,7 @@ open_memory_stream(VmfSource *source, const char *stream, GError **error)
     VmfChannel *channel = vmf_peer_link_stream(source->peer, stream, error);
     if (channel == NULL)
         return FALSE;
-    g_autofree gchar *path = vmf_vm_disks_mig_socket(source->context, source->uuid, "out");
+    g_autofree gchar *path = vmf_qemu_socket_out(source->context->run_dir, source->uuid);
     source->memory = vmf_memory_stream_listen(channel, path, uid, gid, error);
     return source->memory != NULL;
 }

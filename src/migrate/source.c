@@ -4,6 +4,7 @@
 #include "src/base/error.h"
 #include "src/base/fault-point.h"
 #include "src/migrate/move-note.h"
+#include "src/migrate/qemu-socket.h"
 #include "src/migrate/vm-disks.h"
 
 #define SUCCESSOR_WAIT_S 10
@@ -89,7 +90,7 @@ copy_memory(VmfSource *source, GBytes *prepare_cookie, GBytes **perform_cookie, 
         return FALSE;
     vmf_fault_point("source.memory.start");
     vmf_disk_client_open_line(source->disks); /* for the Release: the guest runs still */
-    g_autofree gchar *path = vmf_vm_disks_mig_socket(source->context, source->uuid, "out");
+    g_autofree gchar *path = vmf_qemu_socket_out(source->context->run_dir, source->uuid);
     g_autofree gchar *uri = g_strconcat("unix://", path, NULL);
     source->watch = vmf_copy_watch_start(source->context->host, source->job,
                                          source->options->max_downtime_ms);

@@ -12,6 +12,7 @@
 #include "smb/share-url.h"
 #include "src/base/error.h"
 #include "src/base/text.h"
+#include "src/migrate/qemu-socket.h"
 #include "src/vm/domain-edit.h"
 
 /* The last holder's handle may still be on its way out: a stopped VM is closed in milliseconds. */
@@ -53,23 +54,6 @@ vmf_vm_disks_judge(const VmfContext *context, const VmfVmDisks *vm, GError **err
         }
     }
     return TRUE;
-}
-
-gchar *
-vmf_vm_disks_mig_socket(const VmfContext *context, const char *uuid, const char *name)
-{
-    return g_build_filename(context->run_dir, uuid, "mig", name, NULL);
-}
-
-static gboolean
-make_mig_folder(const VmfContext *context, const char *uuid, uid_t uid, gid_t gid, GError **error)
-{
-    g_autofree gchar *path = g_build_filename(context->run_dir, uuid, "mig", NULL);
-    if ((mkdir(path, 0700) == 0 || errno == EEXIST) && chown(path, uid, gid) == 0)
-        return TRUE;
-    g_set_error(error, VMF_ERROR, VMF_ERROR_INTERNAL, "cannot make '%s' for QEMU's user: %s", path,
-                g_strerror(errno));
-    return FALSE;
 }
 
 /* The longest that the shares' administrators ask for; 0: none does. */
@@ -121,7 +105,8 @@ launch(const VmfContext *context, const VmfVmDisks *vm, Launch what, GError **er
         how.disks = disks;
         running = vmf_disk_client_launch(&how, error);
     }
-    if (running == NULL || !make_mig_folder(context, vm->uuid, how.qemu_uid, how.qemu_gid, error))
+    if (running == NULL || !vmf_qemu_socket_make_folders(context->run_dir, vm->uuid, how.qemu_uid,
+                                                         how.qemu_gid, error))
         return NULL;
     if (context->disks_started)
         context->disks_started(context->keeper, vm->uuid);
@@ -248,7 +233,7 @@ gboolean
 vmf_vm_disks_mark(const VmfContext *context, const char *uuid, GError **error)
 {
     g_autofree gchar *path = mark_path(context, uuid);
-    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd >= 0) {
         close(fd);
         return TRUE;

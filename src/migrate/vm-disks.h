@@ -29,7 +29,7 @@ gboolean vmf_vm_disks_judge(const VmfContext *context, const VmfVmDisks *vm, GEr
 /**
  * vmf_vm_disks_launch() - a disk process with a closed gate; one that runs already is taken
  *
- * Also makes @run_dir/UUID/mig, QEMU's folder for migration sockets. Returns: (transfer full)
+ * Also makes QEMU's folder for the migration's socket (qemu-socket.h). Returns: (transfer full)
  */
 VmfDiskClient *vmf_vm_disks_launch(const VmfContext *context, const VmfVmDisks *vm, GError **error);
 
@@ -101,9 +101,6 @@ gboolean vmf_vm_disks_write_was_lost(const VmfContext *context, const char *uuid
 gboolean vmf_vm_disks_mark(const VmfContext *context, const char *uuid, GError **error);
 gboolean vmf_vm_disks_is_marked(const VmfContext *context, const char *uuid);
 void vmf_vm_disks_unmark(const VmfContext *context, const char *uuid); /* the move is over */
-
-/** vmf_vm_disks_mig_socket() - path of a migration socket of the VM: @run_dir/UUID/mig/@name */
-gchar *vmf_vm_disks_mig_socket(const VmfContext *context, const char *uuid, const char *name);
 
 /** vmf_local_user() - uid and gid of a user the policy file names; VMF_ERROR_CONFIG: none such */
 gboolean vmf_local_user(const char *name, const char *key, uid_t *uid, gid_t *gid, GError **error);

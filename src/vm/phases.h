@@ -143,7 +143,7 @@ VmfPhaseResult vmf_phases_begin(VmfPhases *phases, const VmfPhaseParams *params,
 
 /**
  * vmf_phases_prepare() - destination: start QEMU, stopped, listening for the memory
- * @uri:    "unix:///run/vmferry/UUID/mig/NAME"; created by QEMU, in a folder QEMU's user may write
+ * @uri:    "unix:///run/vmferry/mig/libvirt-UUID/in"; created by QEMU, in a folder QEMU's user may write
  * @xml:    vmf_domain_to_xml() of the rebuilt definition
  * @cookie: of begin, rebuilt; never empty
  * @cookie_out: (out): for perform

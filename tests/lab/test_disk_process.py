@@ -165,6 +165,22 @@ def test_second_process_of_a_vm_is_refused(disks):
     assert disks.first.describe()["gate"] == "closed"
 
 
+def test_links_in_its_folder_give_nothing_away(disks):
+    """Its folder is its user's, and root prepares it: a log that is another's file is not handed over"""
+    second, host = disks.second, disks.host
+    second.end()
+    for link in ("ln", "ln -s"):
+        host.run("bash", "-c", f"""cd {second.run_dir} && rm -f {second.folder}/disk.log secret &&
+            install -m 600 /dev/null secret && {link} {second.run_dir}/secret {second.folder}/disk.log""")
+        with pytest.raises(DiskToolError) as refused:
+            second.launch()
+        assert refused.value.code == "internal"
+        assert_denied(refused.value.message, "cannot open its log")
+        assert host.run("stat", "-c", "%U %a", f"{second.run_dir}/secret").stdout == "root 600\n"
+    host.run("rm", f"{second.folder}/disk.log", f"{second.run_dir}/secret")
+    second.launch()
+
+
 # ---- what is refused ----
 
 def test_no_write_permission_is_named(disks):

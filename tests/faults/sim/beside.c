@@ -3,6 +3,7 @@
 
 #include "src/base/error.h"
 #include "src/migrate/incoming-private.h"
+#include "src/migrate/qemu-socket.h"
 #include "src/migrate/source-private.h"
 #include "src/migrate/vm-disks.h"
 #include "src/migrate/waiting.h"
@@ -169,7 +170,7 @@ vmf_memory_stream_listen(VmfChannel *channel, const char *path, uid_t uid, gid_t
 }
 
 VmfMemoryStream *
-vmf_memory_stream_join(VmfChannel *channel, const char *path, GError **error)
+vmf_memory_stream_join(VmfChannel *channel, const char *path, uid_t uid, GError **error)
 {
     return (VmfMemoryStream *)channel;
 }
@@ -242,9 +243,15 @@ vmf_local_user(const char *name, const char *key, uid_t *uid, gid_t *gid, GError
 }
 
 gchar *
-vmf_vm_disks_mig_socket(const VmfContext *context, const char *uuid, const char *name)
+vmf_qemu_socket_out(const char *run_dir, const char *uuid)
 {
-    return g_strdup("mig");
+    return g_strdup("out");
+}
+
+gchar *
+vmf_qemu_socket_in(const char *run_dir, const char *uuid)
+{
+    return g_strdup("in");
 }
 
 GBytes *

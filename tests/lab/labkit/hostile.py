@@ -28,7 +28,7 @@ ACCOUNTS = r"/etc/(?:hosts|host\.conf|resolv\.conf|nsswitch\.conf|passwd|group|k
 def own_files(guest, offered):
     """program -> what it may open, for a host with @guest to which @offered is offered"""
     names, uuids = f"(?:{guest.name}|{offered.name})", f"(?:{guest.uuid}|{offered.uuid})"
-    below_run = rf"/run/vmferry/{uuids}(?:\.move.*|/.*)?"
+    below_run = rf"/run/vmferry(?:/mig(?:/libvirt-{uuids})?|/{uuids}(?:\.move.*|/.*)?)?"
     return {
         DAEMON: rf"{ACCOUNTS}|/etc/krb5\.keytab|/run/vmferry/(?:daemon|smb)\.cc|{below_run}|/run/libvirt/qemu/{names}\.pid",
         DISKS: rf"{ACCOUNTS}|{below_run}|/run/vmferry/smb\.cc|/dev/(?:null|urandom)|/proc/sys/kernel/random/boot_id|"

@@ -95,6 +95,38 @@ assert_reason(const char *reason, const char *says)
         g_error("'%s' does not say '%s'", reason, says);
 }
 
+/* What it leaves is removed, and nothing that it only names: it may have been taken over. */
+static void
+test_links_left(Fixture *f, gconstpointer unused)
+{
+    static const char *const links[] = {
+        "ln -s ../victim \"$1/.smb\"; mkdir \"$1/clear\"; ln -s ../../victim "
+        "\"$1/clear/.smb\"",
+        "mkdir \"$1/.smb\"; ln -s ../../victim/smb.conf \"$1/.smb\"; ln -s ../victim "
+        "\"$1/clear\"",
+    };
+    g_autofree gchar *victim = g_build_filename(f->folder, "victim", NULL);
+    g_autofree gchar *nested = g_build_filename(victim, ".smb", NULL);
+    g_autofree gchar *file = g_build_filename(victim, "smb.conf", NULL);
+    g_autofree gchar *inner = g_build_filename(nested, "smb.conf", NULL);
+    g_assert_cmpint(g_mkdir_with_parents(nested, 0700), ==, 0);
+    g_assert_true(g_file_set_contents(file, "mine", -1, NULL));
+    g_assert_true(g_file_set_contents(inner, "mine", -1, NULL));
+    add_file(f, VMF_FACT_ROLE_DISK, "smb://fs1.lab.test/vms/web1/a.raw", TRUE);
+    for (gsize i = 0; i < G_N_ELEMENTS(links); i++) {
+        g_autofree gchar *script = g_strconcat(links[i], " && : >\"$1/../made\"", NULL);
+        g_autofree gchar *made = g_build_filename(f->folder, "made", NULL);
+        run(f, script, 20000);
+        g_assert_cmpint(g_remove(made), ==, 0); /* the links were there */
+        g_assert_true(g_file_test(file, G_FILE_TEST_IS_REGULAR));
+        g_assert_true(g_file_test(inner, G_FILE_TEST_IS_REGULAR));
+    }
+    g_remove(inner);
+    g_remove(nested);
+    g_remove(file);
+    g_remove(victim);
+}
+
 static void
 test_silent(Fixture *f, gconstpointer unused)
 {
@@ -456,6 +488,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    ADD("/share-probe/links-left/not-followed", test_links_left);
     ADD("/share-probe/silent-program/killed-in-time", test_silent);
     ADD("/share-probe/bad-answers/reason", test_bad_answers);
     ADD("/share-probe/share-not-allowed/never-asked", test_not_allowed);

@@ -7,7 +7,7 @@
  * The roots are the two hosts' root folders as this process sees them: "/proc/PID/root" of a
  * process in a container does. The VM's disks are reachable on both hosts by somebody else's care
  * (one writer at a time is not this tool's business: it moves CPUs and memory). The memory stream
- * is relayed between /run/vmferry/UUID/mig/out on the source and …/in on the destination.
+ * is relayed between /run/vmferry/mig/libvirt-UUID.out on the source and …/libvirt-UUID/in on the destination.
  *
  * A scenario says what goes wrong and what has to be true in the end; the exit status is 0 only
  * when every asked-for scenario ended as it has to.
@@ -337,10 +337,10 @@ move_new(VmfHost *hosts[2], char *roots[2], const char *vm, guint from)
                                     .bandwidth_mib = (guint64)option_bandwidth};
     move->portable = rebuilt_portable(move);
     keep("portable.xml", move->portable);
-    g_autofree gchar *folder = g_strdup_printf("/run/vmferry/%s/mig", move->uuid);
-    g_autofree gchar *from_path = g_strconcat(move->source.root, folder, "/out", NULL);
+    g_autofree gchar *folder = g_strdup_printf("/run/vmferry/mig/libvirt-%s", move->uuid);
+    g_autofree gchar *from_path = g_strconcat(move->source.root, folder, ".out", NULL);
     g_autofree gchar *to_path = g_strconcat(move->destination.root, folder, "/in", NULL);
-    move->uri_out = g_strdup_printf("unix://%s/out", folder);
+    move->uri_out = g_strdup_printf("unix://%s.out", folder);
     move->uri_in = g_strdup_printf("unix://%s/in", folder);
     unlink(to_path);
     move->relay = relay_start(from_path, to_path);
