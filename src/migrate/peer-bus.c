@@ -274,8 +274,9 @@ wrapped(GSocketConnection *connection, gboolean client)
 typedef struct {
     gchar *peer;
     GSocket *socket;
-    gint open;       /* calls that wait for their answer; of GDBus's own thread, as filters are */
-    const char *cut; /* atomic: what ended it; NULL: nothing here did */
+    gint open;         /* calls that wait for their answer; of GDBus's own thread, as filters are */
+    GHashTable *large; /* serials of the large ones among them */
+    const char *cut;   /* atomic: what ended it; NULL: nothing here did */
 } Guard;
 
 static void
@@ -284,6 +285,7 @@ guard_free(gpointer data)
     Guard *guard = data;
     g_free(guard->peer);
     g_object_unref(guard->socket);
+    g_hash_table_unref(guard->large);
     g_free(guard);
 }
 
@@ -310,6 +312,19 @@ is_answer(GDBusMessageType type)
     return type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR;
 }
 
+static gboolean
+is_large(GDBusMessage *message)
+{
+    GVariant *body = g_dbus_message_get_body(message);
+    return body != NULL && g_variant_get_size(body) > VMF_PEER_LARGE;
+}
+
+static gpointer
+serial_of(guint32 serial)
+{
+    return GUINT_TO_POINTER(serial);
+}
+
 /* At the server's end; in GDBus's own thread, for each message in each direction. */
 static GDBusMessage *
 guard_server(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
@@ -318,6 +333,8 @@ guard_server(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpo
     GDBusMessageType type = g_dbus_message_get_message_type(message);
     if (!incoming) {
         guard->open -= is_answer(type) ? 1 : 0; /* it is about to be written */
+        if (is_answer(type))
+            g_hash_table_remove(guard->large, serial_of(g_dbus_message_get_reply_serial(message)));
         return message;
     }
     if (guard->cut || type != G_DBUS_MESSAGE_TYPE_METHOD_CALL)
@@ -326,12 +343,23 @@ guard_server(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpo
         return cut(guard, message, "wants no answer to a call");
     if (guard->open >= VMF_PEER_ANSWERS_MAX)
         return cut(guard, message, "calls on and on, and does not read the answers");
-    if (guard->open++ < VMF_PEER_CALLS_MAX)
+    gpointer serial = serial_of(g_dbus_message_get_serial(message));
+    if (g_hash_table_contains(guard->large,
+                              serial)) /* its answer would be taken for the large one's */
+        return cut(guard, message, "gives two calls one serial number");
+    gboolean large = is_large(message);
+    gboolean room = !large || g_hash_table_size(guard->large) < VMF_PEER_LARGE_MAX;
+    if (guard->open++ < VMF_PEER_CALLS_MAX && room) {
+        if (large)
+            g_hash_table_add(guard->large, serial);
         return message;
+    }
     g_autoptr(GDBusMessage) refusal = g_dbus_message_new_method_error(
         message, "org.vmferry.Error.Busy",
-        "%d calls of this connection wait for their answer: no more before one has it",
-        VMF_PEER_CALLS_MAX);
+        "%d calls of this connection wait for their answer, or %d large ones: no more before one "
+        "has "
+        "it",
+        VMF_PEER_CALLS_MAX, VMF_PEER_LARGE_MAX);
     g_dbus_connection_send_message(bus, refusal, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
     g_object_unref(message);
     return NULL;
@@ -413,6 +441,7 @@ vmf_peer_bus_over(int fd, gboolean server, const char *peer, GError **error)
     Guard *guard = g_new0(Guard, 1);
     guard->peer = g_strdup(peer);
     guard->socket = g_object_ref(socket);
+    guard->large = g_hash_table_new(NULL, NULL);
     g_object_set_data_full(G_OBJECT(bus), GUARD, guard, guard_free);
     g_dbus_connection_add_filter(bus, server ? guard_server : guard_client, guard, NULL);
     if (!server)

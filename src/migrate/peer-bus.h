@@ -22,6 +22,8 @@
 #define VMF_PEER_AUTH_MAX    ((gsize)16 * 1024)        /* bytes before the first message */
 #define VMF_PEER_AUTH_S      10
 #define VMF_PEER_CALLS_MAX   32 /* not answered yet, of one connection */
+#define VMF_PEER_LARGE       ((gsize)256 * 1024)
+#define VMF_PEER_LARGE_MAX   2 /* of them with a body larger than that */
 #define VMF_PEER_ANSWERS_MAX                                                                       \
     128 /* refusals among them: not taken by the peer yet; then it is cut */
 

@@ -322,6 +322,41 @@ test_calls(void)
     end(&ends);
 }
 
+static void
+test_large_calls(void)
+{
+    static gint kept;
+    Ends ends = both_ends();
+    g_dbus_connection_add_filter(ends.server, keep, &kept, NULL);
+    g_dbus_connection_start_message_processing(ends.server);
+    for (guint i = 0; i < VMF_PEER_LARGE_MAX; i++) {
+        g_autoptr(GDBusMessage) message = ping(VMF_PEER_LARGE + 1);
+        g_assert_true(g_dbus_connection_send_message(ends.client, message,
+                                                     G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL));
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDBusMessage) refused = asked(ends.client, VMF_PEER_LARGE + 1, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(g_dbus_message_get_error_name(refused), ==, "org.vmferry.Error.Busy");
+    g_assert_cmpint(g_atomic_int_get(&kept), ==, VMF_PEER_LARGE_MAX);
+    end(&ends);
+}
+
+/* More, one after another, than may be open at a time. */
+static void
+test_large_calls_answered(void)
+{
+    Ends ends = both_ends();
+    g_dbus_connection_start_message_processing(ends.server);
+    for (guint i = 0; i < 3 * VMF_PEER_LARGE_MAX; i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GDBusMessage) answer = asked(ends.client, VMF_PEER_LARGE + 1, &error);
+        g_assert_no_error(error);
+        g_assert_cmpstr(g_dbus_message_get_error_name(answer), !=, "org.vmferry.Error.Busy");
+    }
+    end(&ends);
+}
+
 /* ---- one real end, and one that says what it likes and reads nothing ---- */
 
 #define FLOOD_MIB 64
@@ -467,6 +502,8 @@ main(int argc, char **argv)
     g_test_add_func("/peer-bus/endless-line/cut", test_endless_line);
     g_test_add_func("/peer-bus/said-at-once/nothing-lost", test_said_at_once);
     g_test_add_func("/peer-bus/calls-without-answer/limited", test_calls);
+    g_test_add_func("/peer-bus/large-calls-without-answer/limited", test_large_calls);
+    g_test_add_func("/peer-bus/large-calls-answered/served", test_large_calls_answered);
     for (gsize i = 0; i < G_N_ELEMENTS(floods); i++) {
         g_autofree gchar *path = g_strdup_printf(
             "/peer-bus/flood/%s/%s", floods[i].server ? "server" : "client", floods[i].name);
