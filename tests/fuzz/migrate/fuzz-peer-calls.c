@@ -47,6 +47,8 @@ set_up(void)
     g_assert_no_error(error);
     context.host = vmf_host_new("nothing:///");
     context.streams = vmf_channel_streams_new();
+    g_autofree gchar *holder = g_build_filename(folder, "holder", NULL); /* nobody listens there */
+    context.holder = vmf_holder_new(holder, "/nonexistent/vmferry-holder");
 }
 
 static VmfIncoming *
