@@ -102,9 +102,8 @@ answer(GArray *all, VmfLineMessage *request, int line)
     vmf_line_add_verdict(&draft, error);
     if (!found)
         vmf_line_add_number(&draft, all->len);
-    if (all->len == 0 &&
-        request->type !=
-            VMF_LINE_TAKE) /* before it is known: who comes now finds nobody, rather than one that ends */
+    /* before it is known: who comes now finds nobody, rather than one that ends */
+    if (all->len == 0 && request->type != VMF_LINE_TAKE)
         close(LISTENER);
     vmf_line_send(line, &draft, found ? &g_array_index(all, Kept, at).fd : NULL, NULL);
 }

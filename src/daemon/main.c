@@ -144,12 +144,12 @@ recover(gpointer data)
     g_autofree gchar *uuid = g_strdup(move->entry ? move->entry->vm_uuid
                                                   : vmf_incoming_uuid(move->incoming));
     vmf_vm_admin_wait_for_libvirt(move->daemon);
-    if (move->entry)
+    if (move->entry) {
         vmf_recover_source(&move->daemon->context, move->entry);
-    else
-        vmf_incoming_recover(move->incoming);
-    if (move->entry)
         vmf_turns_own_end(move->daemon->context.turns, uuid);
+    } else {
+        vmf_incoming_recover(move->incoming);
+    }
     vmf_vm_admin_reconcile(move->daemon, uuid);
     g_clear_pointer(&move->entry, vmf_journal_entry_free);
     g_clear_pointer(&move->incoming, vmf_incoming_unref);

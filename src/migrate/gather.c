@@ -98,9 +98,9 @@ keep_what_meets(const VmfContext *context, const char *migration, const VmfFactV
     }
 }
 
-void
-vmf_gather_machine(const VmfContext *context, const VmfFactVm *vm, const char *migration,
-                   VmfFactHost *host)
+static void
+gather_machine(const VmfContext *context, const VmfFactVm *vm, const char *migration,
+               VmfFactHost *host)
 {
     vmf_fact_set(&host->fqdn, context->me->fqdn);
     vmf_fact_set(&host->account, context->me->account);
@@ -112,7 +112,7 @@ void
 vmf_gather_host(const VmfContext *context, const VmfFactVm *vm, const char *migration,
                 gboolean brief, VmfFactHost *host)
 {
-    vmf_gather_machine(context, vm, migration, host);
+    gather_machine(context, vm, migration, host);
     vmf_fact_set(&host->realm, context->me->realm);
     vmf_fact_set(&host->version, VMF_VERSION);
     vmf_directory_facts_gather(context->directory, context->policy->group, &host->directory,
@@ -253,4 +253,13 @@ vmf_gather_as_destination(const VmfContext *context, const char *definition, con
     vmf_fact_set(&side->view.disks.reason, "a destination has none before it takes the VM");
     gather_view(context, vm, domain, migration, brief, &side->view);
     return side;
+}
+
+void
+vmf_gather_arrival(const VmfContext *context, const char *definition, const char *migration,
+                   VmfFactVm *vm, VmfFactHost *here)
+{
+    VmfDomainRules rules = rules_of(context);
+    g_autoptr(VmfDomain) domain = vmf_definition_facts(definition, strlen(definition), &rules, vm);
+    gather_machine(context, vm, migration, here);
 }

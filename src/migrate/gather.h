@@ -28,10 +28,6 @@ typedef struct {
 /** vmf_gather_vm() - of a VM that runs here; @definition: (out): its migratable XML, or NULL */
 VmfFactVm *vmf_gather_vm(const VmfContext *context, const char *uuid, gchar **definition);
 
-/** vmf_gather_machine() - who it is and ->machine: memory, networks, the domains that would meet @vm */
-void vmf_gather_machine(const VmfContext *context, const VmfFactVm *vm, const char *migration,
-                        VmfFactHost *host);
-
 /**
  * vmf_gather_host() - this host about itself; of its domains those that would meet @vm
  * @migration: (nullable): a move that is not counted among the busy slots
@@ -58,3 +54,11 @@ void vmf_gather_view(const VmfContext *context, const VmfFactVm *vm, const char 
 VmfFactSide *
 vmf_gather_as_destination(const VmfContext *context, const char *definition, const char *migration,
                           gboolean brief, const VmfGatherPeer *peer);
+
+/**
+ * vmf_gather_arrival() - what a destination judges by itself (vmf_judge_arrival())
+ * @definition: as it was written anew here
+ * @vm, @here:  (inout): fresh; of @here: who it is, and ->machine. The share is not asked
+ */
+void vmf_gather_arrival(const VmfContext *context, const char *definition, const char *migration,
+                        VmfFactVm *vm, VmfFactHost *here);

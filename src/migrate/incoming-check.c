@@ -10,7 +10,6 @@
 #include "src/migrate/let-in.h"
 #include "src/migrate/move-note.h"
 #include "src/migrate/vm-disks.h"
-#include "src/vm/definition-facts.h"
 #include "src/vm/domain-edit.h"
 
 /* Has the definition here a disk in the folder from which the record of what is offered is read? */
@@ -93,15 +92,10 @@ static gboolean
 judge_here(VmfIncoming *incoming, GError **error)
 {
     const VmfContext *context = incoming->context;
-    VmfDomainRules rules = {
-        .run_dir = context->run_dir,
-        .boot_files = (const char *const *)context->policy->kernels,
-    };
     g_autofree gchar *xml = vmf_domain_to_xml(incoming->domain);
     g_autoptr(VmfFactVm) vm = vmf_fact_vm_new();
     g_autoptr(VmfFactHost) here = vmf_fact_host_new();
-    g_autoptr(VmfDomain) again = vmf_definition_facts(xml, strlen(xml), &rules, vm);
-    vmf_gather_machine(context, vm, incoming->migration, here);
+    vmf_gather_arrival(context, xml, incoming->migration, vm, here);
     g_autoptr(VmfReport) report = vmf_judge_arrival(context->policy, vm, here);
     const VmfFinding *blocker = vmf_report_blocker(report);
     if (blocker == NULL)

@@ -344,8 +344,8 @@ guard_server(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpo
     if (guard->open >= VMF_PEER_ANSWERS_MAX)
         return cut(guard, message, "calls on and on, and does not read the answers");
     gpointer serial = serial_of(g_dbus_message_get_serial(message));
-    if (g_hash_table_contains(guard->large,
-                              serial)) /* its answer would be taken for the large one's */
+    /* its answer would be taken for the large one's */
+    if (g_hash_table_contains(guard->large, serial))
         return cut(guard, message, "gives two calls one serial number");
     gboolean large = is_large(message);
     gboolean room = !large || g_hash_table_size(guard->large) < VMF_PEER_LARGE_MAX;
@@ -356,9 +356,8 @@ guard_server(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpo
     }
     g_autoptr(GDBusMessage) refusal = g_dbus_message_new_method_error(
         message, "org.vmferry.Error.Busy",
-        "%d calls of this connection wait for their answer, or %d large ones: no more before one "
-        "has "
-        "it",
+        "%d calls of this connection, or %d large ones, wait for their answer: no more before one "
+        "has it",
         VMF_PEER_CALLS_MAX, VMF_PEER_LARGE_MAX);
     g_dbus_connection_send_message(bus, refusal, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
     g_object_unref(message);
