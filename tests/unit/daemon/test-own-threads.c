@@ -9,7 +9,8 @@
 
 static GMutex lock;
 static GCond changed;
-static guint waiting, destroyed;
+static guint waiting;
+static gint destroyed; /* atomic: the last call's thread does it */
 static gboolean go_on;
 
 static gboolean
@@ -31,7 +32,7 @@ on_await_running(VmfPeer1 *object, GDBusMethodInvocation *call, const char *migr
 static void
 on_destroyed(gpointer data, GClosure *closure)
 {
-    destroyed++;
+    g_atomic_int_inc(&destroyed);
 }
 
 static void
@@ -117,9 +118,10 @@ test_waiting(void)
     g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(skeleton));
     g_object_add_weak_pointer(G_OBJECT(skeleton), (gpointer *)&skeleton);
     g_object_unref(skeleton);
-    while (skeleton != NULL) /* the last call's thread lets it go after its answer */
+    /* the last call's thread lets the skeleton go after its answer, and then the handler */
+    while (g_atomic_pointer_get(&skeleton) != NULL || g_atomic_int_get(&destroyed) == 0)
         g_main_context_iteration(NULL, FALSE);
-    g_assert_cmpuint(destroyed, ==, 1);
+    g_assert_cmpint(g_atomic_int_get(&destroyed), ==, 1);
 }
 
 int
