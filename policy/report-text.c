@@ -133,6 +133,20 @@ append_same(GString *out, const VmfReport *report, guint at)
 }
 
 gchar *
+vmf_report_blockers_to_text(const VmfReport *report)
+{
+    GString *out = g_string_new(NULL);
+    for (guint i = 0; i < report->findings->len; i++) {
+        const VmfFinding *finding = report->findings->pdata[i];
+        if (!vmf_finding_blocks(finding) || is_told_before(report, i))
+            continue;
+        append_finding(out, finding);
+        append_same(out, report, i);
+    }
+    return g_string_free(out, FALSE);
+}
+
+gchar *
 vmf_report_to_text(const VmfReport *report, gboolean all)
 {
     GString *out = g_string_new(NULL);

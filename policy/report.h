@@ -95,6 +95,9 @@ const VmfFinding *vmf_report_find(const VmfReport *report, const char *id);
  */
 gchar *vmf_report_to_text(const VmfReport *report, gboolean all);
 
+/** vmf_report_blockers_to_text() - of the same table, what blocks, without the verdict */
+gchar *vmf_report_blockers_to_text(const VmfReport *report);
+
 /** vmf_finding_to_text() - one finding as the table shows it, with a newline at the end */
 gchar *vmf_finding_to_text(const VmfFinding *finding);
 

@@ -213,13 +213,11 @@ vmf_check_verdict(const VmfReport *report, GError **error)
 {
     guint blocking = 0;
     gboolean denied = FALSE;
-    g_autoptr(GString) text = g_string_new(NULL);
+    g_autofree gchar *text = vmf_report_blockers_to_text(report);
     for (guint i = 0; i < report->findings->len; i++) {
         const VmfFinding *finding = report->findings->pdata[i];
         if (!vmf_finding_blocks(finding))
             continue;
-        g_autofree gchar *told = vmf_finding_to_text(finding);
-        g_string_append_printf(text, "\n%s", g_strchomp(told));
         denied = denied || g_str_has_prefix(finding->id, "DIR-") ||
                  g_str_has_prefix(finding->id, "SMB-12");
         blocking++;
@@ -227,8 +225,8 @@ vmf_check_verdict(const VmfReport *report, GError **error)
     if (blocking == 0)
         return TRUE;
     g_set_error(error, VMF_ERROR, denied ? VMF_ERROR_DENIED : VMF_ERROR_CONFIG,
-                "'%s' cannot move to %s, %u check%s in the way:%s", report->vm, report->to,
-                blocking, blocking == 1 ? " is" : "s are", text->str);
+                "'%s' cannot move to %s, %u check%s in the way:\n%s", report->vm, report->to,
+                blocking, blocking == 1 ? " is" : "s are", g_strchomp(text));
     return FALSE;
 }
 

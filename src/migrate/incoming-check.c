@@ -6,6 +6,7 @@
 #include "policy/judge.h"
 #include "smb/share-url.h"
 #include "src/base/error.h"
+#include "src/migrate/check.h"
 #include "src/migrate/gather.h"
 #include "src/migrate/let-in.h"
 #include "src/migrate/move-note.h"
@@ -97,12 +98,9 @@ judge_here(VmfIncoming *incoming, GError **error)
     g_autoptr(VmfFactHost) here = vmf_fact_host_new();
     vmf_gather_arrival(context, xml, incoming->migration, vm, here);
     g_autoptr(VmfReport) report = vmf_judge_arrival(context->policy, vm, here);
-    const VmfFinding *blocker = vmf_report_blocker(report);
-    if (blocker == NULL)
+    if (vmf_check_verdict(report, error))
         return TRUE;
-    g_autofree gchar *text = vmf_finding_to_text(blocker);
-    g_set_error(error, VMF_ERROR, VMF_ERROR_DENIED, "%s does not let '%s' in: %s",
-                context->me->fqdn, incoming->name, g_strchomp(text));
+    g_prefix_error(error, "by the policy file of %s: ", context->me->fqdn);
     return FALSE;
 }
 

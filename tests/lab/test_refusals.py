@@ -175,7 +175,7 @@ def test_destination_has_no_address(lab, hv1, hv2, at_hv1):
 def test_destinations_own_policy(lab, hv1, hv2, at_hv1, old, new, patterns):
     """The source judges by its own file, and lets the VM go: the destination's file decides there"""
     with configured(hv2, old, new), untouched(lab, at_hv1):
-        refused(hv1, at_hv1.name, "hv2", r"hv2\.lab\.test does not let 'stay' in", *patterns)
+        refused(hv1, at_hv1.name, "hv2", r"by the policy file of hv2\.lab\.test: 'stay' cannot move", *patterns)
 
 
 def test_destinations_account_is_disabled(lab, hv1, hv2, at_hv1):
